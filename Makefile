@@ -1,0 +1,45 @@
+# Everything a newcomer needs; `make` alone lists it. Needs Python 3.11 or newer, make and git, nothing else:
+# the packages come by pip into .venv, PostgreSQL for the tests among them.
+
+PYTHON ?= python3
+VENV   ?= .venv
+JOBS   ?= 2
+
+BIN     = $(VENV)/bin
+INSTALL = $(VENV)/.installed
+
+.PHONY: help env demo test check bench
+.DEFAULT_GOAL = help
+
+help:              ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  make %-7s %s\n' "$$name" "$$text"; done
+
+env: $(INSTALL)    ## make .venv with all packages; again when pyproject.toml has changed
+
+$(INSTALL): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo 'stixnode needs Python 3.11 or newer; say: make env PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo 'Python has no venv module; on Debian and Ubuntu say: apt-get install python3-venv' >&2; exit 1; }
+	@echo 'Installing the packages into $(VENV); the first time this takes a minute or two.'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -e '.[postgres,medallion,dev]'
+	@touch $@
+
+# DATA and PARTNER_DATA: a bundle of your own for either node. PARTNER=medallion: the reference server as the other side.
+# KEEP: a folder in which both nodes stay, to look at afterwards.
+demo: env          ## two nodes on this machine exchange [DATA=file PARTNER_DATA=file PARTNER=medallion KEEP=folder]
+	@$(BIN)/python -m node demo $(if $(DATA),--data '$(DATA)') $(if $(PARTNER_DATA),--partner-data '$(PARTNER_DATA)') \
+	  $(if $(PARTNER),--partner '$(PARTNER)') $(if $(KEEP),--keep '$(KEEP)')
+
+test: check        ## check, then all tests on both databases
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --ignore=tests/architecture
+
+check: env         ## format, lint, types, import contracts, architecture tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/architecture
+
+bench: env         ## measure, as ratios against a floor in the same process
+	$(BIN)/python -m tests.bench

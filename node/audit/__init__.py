@@ -1,0 +1,1 @@
+"""What happened, provably: one leaf for each act, in the transaction of the act itself."""

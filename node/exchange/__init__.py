@@ -1,0 +1,16 @@
+"""The one door, and its books.
+
+Objects come in through `ingress` and leave through `egress`, and by no other way; a contract keeps every
+other room from the tables of objects.
+
+    ingress    admit: read, gather, decide, place, enter in the books
+    egress     a page, a feed's page, a batch for a push, an export
+    feeds      what each partner is offered, examined by `date_added` and by what is due
+    ledger     what partners brought, and what they do not get and why
+    quarantine objects set aside for a person
+    remarking  rows ranked again when a marking definition arrives
+    removal    deletion and its tombstones; retention erases by the same way
+
+Rule: decide, then do. `situation` and `judging` gather and ask the pure rules of `node/sharing`; `placing`
+and `feed_rows` write. Read `ingress` first, then `feeds`.
+"""

@@ -1,0 +1,341 @@
+"""The way out: which stored versions a recipient gets, and as which bytes.
+
+Whatever leaves this node passes here: TAXII objects, versions and manifest, a push, an export. A SOC
+account reads a collection with its own eyes (clearance and audience); a partner reads its feed, and every
+row is judged again by the terms in force at the moment it leaves. The record is committed before the
+first byte leaves: we may hand over twice, never without a trace.
+
+Reads   through store.pages and `feed_rows`; writes feed states and withheld lines
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from node.clock import taxii_time
+from node.exchange import feed_rows, feeds, ledger, links
+from node.exchange.door import Door
+from node.exchange.feed_rows import FeedRow
+from node.exchange.judging import Candidate, judge
+from node.exchange.ledger import Key, WithheldLine
+from node.exchange.selection import Selection, Versions, chosen
+from node.sharing.links import Link
+from node.stix.markings import TLP, UNKNOWN
+from node.store import catalog, objects, pages
+from node.store.catalog import Collection
+from node.store.database import Tx
+from node.store.objects import HeldBody
+
+__all__ = ["Item", "Page", "Reader", "Record", "Selection", "Versions", "read_collection", "read_feed"]
+
+CLOCK_DOUBT = 600 * 1_000_000
+_BEFORE_ALL = -(2**62)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A SOC account's eyes.
+
+    Args:
+        clearance: Highest TLP rank it may see; RED also sees unknown markings.
+        audience: It sees what a flow brought if they share one of these; local rows go to all.
+    """
+
+    clearance: int
+    audience: tuple[str, ...]
+
+
+class Record(NamedTuple):
+    """One version as a recipient sees it; `added` is its `date_added` for that recipient."""
+
+    added: int
+    stix_id: str
+    version_text: str
+    spec_version: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Records in order, and whether more follow; the next page starts after the last record."""
+
+    records: list[Record]
+    more: bool
+
+
+class Item(NamedTuple):
+    """One version that a push brings."""
+
+    offered_at: int
+    stix_id: str
+    spec_version: str
+    version: int
+    digest: bytes
+    body: bytes
+
+    @property
+    def key(self) -> Key:
+        """Its place in the books."""
+        return Key(self.stix_id, self.spec_version, self.version, self.digest)
+
+
+def read_collection(tx: Tx, collection: Collection, reader: Reader, selection: Selection, *, bodies: bool) -> Page:
+    """A page of a collection as a SOC account may see it."""
+    rows: list[pages.PageRow] = []
+    for kind in selection.types or (None,):
+        rows.extend(pages.read(tx, _question(tx, collection, reader, selection, kind, bodies=bodies)))
+    rows.sort(key=lambda row: row.added)
+    return Page([Record(*row) for row in rows[: selection.limit]], len(rows) > selection.limit)
+
+
+def read_feed(door: Door, link: Link, selection: Selection, *, now: int, bodies: bool) -> Page:
+    """A page of a partner's feed, judged now and noted as sent.
+
+    Args:
+        door: What the door judges by.
+        link: The outgoing link; the caller has seen that it is open (`closed_reason`).
+        selection: What the partner asks for; its dates are the feed's own.
+        now: Microseconds.
+        bodies: Whether the bytes are wanted, or only the manifest.
+    """
+    _advance_if_behind(door, link, now=now)
+    records: list[Record] = []
+    sent: list[FeedRow] = []
+    failing: list[tuple[FeedRow, WithheldLine | None]] = []
+    position = _BEFORE_ALL if selection.after is None else selection.after
+    step = max(200, selection.limit + 1)
+    with door.database.reading() as tx:
+        while len(records) <= selection.limit:
+            chunk = feed_rows.after(tx, link.name, position, step)
+            for row, one in _released(tx, door, link, chunk, selection, failing, now=now):
+                records.append(
+                    Record(row.offered_at, row.stix_id, one.held.version_text, row.spec_version, one.body)
+                )
+                sent.append(row)
+            if len(chunk) < step:
+                break
+            position = chunk[-1].offered_at
+    more = len(records) > selection.limit
+    records, sent = records[: selection.limit], sent[: selection.limit]
+    _note(door, link, sent if bodies else [], failing, now=now)
+    if not bodies:
+        records = [record._replace(body=b"") for record in records]
+    return Page(records, more)
+
+
+def holds(
+    tx: Tx, door: Door, collection: Collection, stix_id: str, *, reader: Reader | None = None, link: Link | None = None
+) -> bool:
+    """Whether a recipient may see any version of an id: the difference between 404 and an empty answer."""
+    if link is not None:
+        return any(row.state != feed_rows.OUT for row in feed_rows.by_ids(tx, link.name, [stix_id]))
+    assert reader is not None  # either a partner's link or an account's eyes
+    return pages.exists(
+        tx, collection.collection_id, stix_id, rank=_highest(reader), flows=_flows(tx, reader)
+    )
+
+
+def next_batch(door: Door, link: Link, *, now: int, at_most: int, max_bytes: int) -> list[Item]:
+    """What a push brings next, in the order offered, judged now; what may not leave is taken out.
+
+    Args:
+        door: What the door judges by.
+        link: An outgoing link whose carrier we are.
+        now: Microseconds.
+        at_most: Objects at most.
+        max_bytes: Bytes of body at most, but never less than one object.
+    """
+    with door.database.reading() as tx:
+        rows = feed_rows.to_send(tx, link.name, at_most)
+        failing: list[tuple[FeedRow, WithheldLine | None]] = []
+        found = _released(tx, door, link, rows, None, failing, now=now)
+    items: list[Item] = []
+    size = 0
+    for row, one in found:
+        size += len(one.body) + 1
+        if items and size > max_bytes:
+            break
+        items.append(_item(row, one))
+    _note(door, link, [], failing, now=now)
+    return items
+
+
+def bodies_of(door: Door, link: Link, keys: Sequence[Key], *, now: int) -> list[Item]:
+    """Those of a stored batch that may still leave, as the very bytes that were stored in it."""
+    wanted = set(keys)
+    with door.database.reading() as tx:
+        rows = [
+            row
+            for row in feed_rows.by_ids(tx, link.name, [key.stix_id for key in keys])
+            if row.key in wanted and row.state != feed_rows.OUT
+        ]
+        failing: list[tuple[FeedRow, WithheldLine | None]] = []
+        found = _released(tx, door, link, sorted(rows, key=lambda row: row.offered_at), None, failing, now=now)
+    _note(door, link, [], failing, now=now)
+    return [_item(row, one) for row, one in found]
+
+
+def note_sent(tx: Tx, link: Link, items: Sequence[Item]) -> None:
+    """Note what leaves now, in the transaction that stores the batch, before its first byte goes."""
+    keys = {item.key for item in items}
+    rows = feed_rows.by_ids(tx, link.name, [item.stix_id for item in items])
+    feed_rows.note_sent(tx, [row for row in rows if row.key in keys])
+
+
+def export_bodies(door: Door, collection: Collection) -> Iterator[bytes]:
+    """Every body of a collection in order of `date_added`, for our own operator."""
+    position = _BEFORE_ALL
+    while True:
+        with door.database.reading() as tx:
+            rows = objects.all_after(tx, collection.collection_id, position, 1_000)
+        for row in rows:
+            yield row.body
+        if len(rows) < 1_000:
+            return
+        position = rows[-1].held.added
+
+
+def epoch_shown(collection: Collection, link: Link) -> str:
+    """The epoch that a partner is shown: another history or other terms, and it lists again."""
+    return hashlib.sha256(collection.epoch.encode() + b"\n" + link.policy_digest).hexdigest()[:32]
+
+
+def closed_reason(tx: Tx, link: Link, collection: Collection, *, now: int) -> str | None:
+    """Why nothing crosses by a link just now, as a sentence for the partner; None when it is open."""
+    state = links.state(tx, link.name)
+    if link.paused or state is None or state.paused:
+        why = "" if state is None else state.pause_reason
+        return f"The link {link.flow} with {link.partner} is paused here{f' ({why})' if why else ''}."
+    if collection.last_added > now + CLOCK_DOUBT:
+        return (
+            f"The clock of this node ({taxii_time(now)}) is behind its newest object"
+            f" ({taxii_time(collection.last_added)}), so nothing crosses until a person has looked."
+        )
+    moment = max(now, collection.last_added)
+    if moment < link.terms.starts:
+        return f"The agreement {link.terms.agreement} is not in force before {taxii_time(link.terms.starts)}."
+    if moment >= link.terms.ends:
+        return f"The agreement {link.terms.agreement} ended at {taxii_time(link.terms.ends)}."
+    return None
+
+
+def _released(
+    tx: Tx,
+    door: Door,
+    link: Link,
+    rows: Sequence[FeedRow],
+    selection: Selection | None,
+    failing: list[tuple[FeedRow, WithheldLine | None]],
+    *,
+    now: int,
+) -> list[tuple[FeedRow, HeldBody]]:
+    """The rows that may leave now, with their bytes; those that may not are added to `failing`."""
+    if selection is not None:
+        rows = [
+            row
+            for row in rows
+            if (selection.ids is None or row.stix_id in selection.ids)
+            and (selection.types is None or row.stix_id.split("--")[0] in selection.types)
+        ]
+    collection = catalog.find_collection(tx, link.collection)
+    if not rows or collection is None:
+        return []
+    bodies = feeds.bodies_of_rows(tx, rows)
+    present = [(row, bodies[row.key]) for row in rows if row.key in bodies]
+    failing.extend((row, None) for row in rows if row.key not in bodies)
+    if selection is not None:
+        present = _selected(tx, link, present, selection)
+    moment = max(now, collection.last_added)
+    decisions = judge(
+        tx, door, link, [Candidate(one, companion=row.companion) for row, one in present], now=moment, entering=False
+    )
+    allowed: list[tuple[FeedRow, HeldBody]] = []
+    for (row, one), decision in zip(present, decisions, strict=True):
+        if decision.allowed:
+            allowed.append((row, one))
+        else:
+            failing.append((row, feeds.withheld_line(link, one.held, decision, now=now)))
+    return allowed
+
+
+def _selected(
+    tx: Tx, link: Link, present: Sequence[tuple[FeedRow, HeldBody]], selection: Selection
+) -> list[tuple[FeedRow, HeldBody]]:
+    """Which versions the partner asked for, among those that stand in its feed."""
+    if selection.versions.every and set(selection.spec_versions or ()) == {"2.0", "2.1"}:
+        return list(present)
+    ids = {row.stix_id for row, _ in present}
+    standing = {row.key for row in feed_rows.by_ids(tx, link.name, ids) if row.state != feed_rows.OUT}
+    wanted: set[Key] = set()
+    for stix_id, rows in objects.held_by_ids(tx, ids).items():
+        seen = {feeds.key_of(row): row for row in rows if feeds.key_of(row) in standing}
+        picked = chosen(list(seen.values()), selection.versions, selection.spec_versions)
+        wanted.update(feeds.key_of(row) for row in picked if row.stix_id == stix_id)
+    return [(row, one) for row, one in present if row.key in wanted]
+
+
+def _note(
+    door: Door,
+    link: Link,
+    sent: Sequence[FeedRow],
+    failing: Sequence[tuple[FeedRow, WithheldLine | None]],
+    *,
+    now: int,
+) -> None:
+    fresh = [row for row in sent if row.state == feed_rows.OFFERED]
+    if not fresh and not failing:
+        return
+
+    def work(tx: Tx) -> None:
+        feed_rows.note_sent(tx, fresh)
+        feed_rows.take_out(tx, [row for row, _ in failing])
+        ledger.withhold(tx, [line for _, line in failing if line is not None])
+        feed_rows.add_due(tx, [(link.name, row.stix_id) for row, _ in failing])
+
+    door.database.retrying(work)
+
+
+def _advance_if_behind(door: Door, link: Link, *, now: int) -> None:
+    with door.database.reading() as tx:
+        collection = catalog.find_collection(tx, link.collection)
+        behind = collection is not None and feeds.is_behind(tx, link, collection)
+    if behind:
+        feeds.advance(door, link, now=now)
+
+
+def _question(
+    tx: Tx, collection: Collection, reader: Reader, selection: Selection, kind: str | None, *, bodies: bool
+) -> pages.Question:
+    versions = selection.versions
+    return pages.Question(
+        collection_id=collection.collection_id,
+        after=_BEFORE_ALL if selection.after is None else selection.after,
+        limit=selection.limit + 1,
+        rank=_highest(reader),
+        flows=_flows(tx, reader),
+        ids=selection.ids,
+        type=kind,
+        spec_versions=selection.spec_versions,
+        first=versions.first,
+        last=versions.last,
+        every=versions.every,
+        instants=versions.instants,
+        bodies=bodies,
+    )
+
+
+def _highest(reader: Reader) -> int:
+    return UNKNOWN if reader.clearance >= TLP.RED else reader.clearance
+
+
+def _flows(tx: Tx, reader: Reader) -> tuple[int, ...] | None:
+    known = catalog.flows(tx)
+    seen = tuple(number for number, (_, audience) in known.items() if set(audience) & set(reader.audience))
+    return None if len(seen) == len(known) else seen
+
+
+def _item(row: FeedRow, one: HeldBody) -> Item:
+    return Item(row.offered_at, *row.key[:3], row.digest, one.body)

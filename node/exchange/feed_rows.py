@@ -1,0 +1,248 @@
+"""The rows of the feeds: what each partner is offered, in which order, and how far that has come.
+
+A row's `offered_at` is the partner's `date_added`. Rows are keyed by key and digest, so the same bytes
+stand in a feed once, however often they enter it.
+
+Writes  tables feed, feed_row, feed_due
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from node.exchange.ledger import Key
+from node.store.database import Tx, spelled
+
+OFFERED, SENT, SETTLED, FAILED, SET_ASIDE, OUT = 0, 1, 2, 3, 4, 9
+STATE_NAMES = {
+    OFFERED: "offered",
+    SENT: "sent",
+    SETTLED: "settled",
+    FAILED: "failed",
+    SET_ASIDE: "set aside",
+    OUT: "taken out",
+}
+STEP = 10
+
+
+class Feed(NamedTuple):
+    """How far one outgoing link has examined its collection."""
+
+    link: str
+    collection_id: int
+    examined: int
+    last_offered: int
+    epoch: str
+    policy_digest: bytes
+
+
+class FeedRow(NamedTuple):
+    """One version that one partner is, or was, offered."""
+
+    link: str
+    offered_at: int
+    version: int
+    collection_id: int
+    state: int
+    companion: bool
+    versionless: bool
+    stix_id: str
+    spec_version: str
+    message: str
+    digest: bytes
+    rendition: bytes
+
+    @property
+    def key(self) -> Key:
+        """The row's place in the books."""
+        return Key(self.stix_id, self.spec_version, 0 if self.versionless else self.version, self.digest)
+
+
+_ROW = ", ".join("f." + name for name in FeedRow._fields)
+_FEED = "link, collection_id, examined, last_offered, epoch, policy_digest"
+
+_NEW_FEED = sa.text(
+    f"insert into feed ({_FEED}) values (:link, :collection_id, 0, 0, :epoch, :policy) on conflict (link) do nothing"  # noqa: S608
+)
+_GET_FEED = sa.text(f"select {_FEED} from feed where link = :link")  # noqa: S608
+_LOCK_FEED = spelled(
+    f"select {_FEED} from feed where link = :link",  # noqa: S608
+    f"select {_FEED} from feed where link = :link for update",  # noqa: S608
+)
+_SET_FEED = sa.text(
+    "update feed set examined = :examined, last_offered = :last_offered, epoch = :epoch, policy_digest = :policy,"
+    " collection_id = :collection_id where link = :link"
+)
+_AFTER = sa.text(
+    f"select {_ROW} from feed_row f where f.link = :link and f.offered_at > :after and f.state < 9"  # noqa: S608
+    " order by f.offered_at limit :n"
+)
+_TO_SEND = sa.text(
+    f"select {_ROW} from feed_row f where f.link = :link and f.state < 2 order by f.offered_at limit :n"  # noqa: S608
+)
+_BY_IDS = spelled(
+    f"select {_ROW} from json_each(:ids) j join feed_row f on f.link = :link and f.stix_id = j.value",  # noqa: S608
+    f"select {_ROW} from unnest(cast(:ids as text[])) j(id) join feed_row f on f.link = :link and f.stix_id = j.id",  # noqa: S608
+)
+_OF_ID = sa.text(f"select {_ROW} from feed_row f where f.stix_id = :id order by f.link, f.offered_at")  # noqa: S608
+_PUT = sa.text(
+    "insert into feed_row (link, offered_at, version, collection_id, state, companion, versionless, stix_id,"
+    " spec_version, message, digest, rendition) values (:link, :offered_at, :version, :collection_id, :state,"
+    " :companion, :versionless, :stix_id, :spec_version, :message, :digest, :rendition)"
+    " on conflict (link, stix_id, spec_version, version, digest) do update set offered_at = excluded.offered_at,"
+    " state = excluded.state, companion = excluded.companion, message = '', collection_id = excluded.collection_id"
+)
+_STATE = sa.text(
+    "update feed_row set state = :state, message = :message where link = :link and offered_at = :offered_at and state < 9"
+)
+_SENT = sa.text("update feed_row set state = 1 where link = :link and offered_at = :offered_at and state = 0")
+_STATE_BY_KEY = sa.text(
+    "update feed_row set state = :state, message = :message where link = :link and stix_id = :stix_id"
+    " and spec_version = :spec_version and digest = :digest and (versionless or version = :version) and state < 9"
+)
+_TAKE_OUT = sa.text(
+    "update feed_row set state = 9 where link = :link and offered_at = :offered_at and state between 1 and 8"
+)
+_DROP = sa.text("delete from feed_row where link = :link and offered_at = :offered_at and state = 0")
+_AGAIN = sa.text("update feed_row set state = 0, message = '' where link = :link and state < 9")
+_STATES = sa.text("select state, count(*), min(offered_at) from feed_row where link = :link group by state")
+_DUE = sa.text("insert into feed_due (link, stix_id) values (:link, :stix_id) on conflict do nothing")
+_TAKE_DUE = sa.text("delete from feed_due where link = :link returning stix_id")
+_SEE_DUE = sa.text("select stix_id from feed_due where link = :link")
+_ANY_DUE = sa.text("select 1 from feed_due where link = :link limit 1")
+
+
+def feed(tx: Tx, link: str) -> Feed | None:
+    """The state of one feed, or None before it was first advanced."""
+    row = tx.row(_GET_FEED, link=link)
+    return None if row is None else _feed(row)
+
+
+def lock(tx: Tx, link: str, *, collection_id: int, epoch: str, policy: bytes) -> Feed:
+    """The state of one feed, held until the transaction ends; a new one has examined nothing."""
+    tx.run(_NEW_FEED, link=link, collection_id=collection_id, epoch=epoch, policy=policy)
+    row = tx.row(_LOCK_FEED, link=link)
+    assert row is not None  # inserted above
+    return _feed(row)
+
+
+def save(tx: Tx, one: Feed) -> None:
+    """Write the state of a feed that this transaction holds."""
+    tx.run(
+        _SET_FEED,
+        link=one.link,
+        collection_id=one.collection_id,
+        examined=one.examined,
+        last_offered=one.last_offered,
+        epoch=one.epoch,
+        policy=one.policy_digest,
+    )
+
+
+def after(tx: Tx, link: str, position: int, limit: int) -> list[FeedRow]:
+    """Rows that stand in the feed after a position, in order."""
+    return [_row(row) for row in tx.rows(_AFTER, link=link, after=position, n=limit)]
+
+
+def to_send(tx: Tx, link: str, limit: int) -> list[FeedRow]:
+    """Rows that a push has still to bring, in order."""
+    return [_row(row) for row in tx.rows(_TO_SEND, link=link, n=limit)]
+
+
+def by_ids(tx: Tx, link: str, ids: Iterable[str]) -> list[FeedRow]:
+    """All rows of some ids on one link, also those taken out."""
+    wanted = sorted(set(ids))
+    if not wanted:
+        return []
+    return [_row(row) for row in tx.rows(_BY_IDS, ids=tx.listed(wanted), link=link)]
+
+
+def of_id(tx: Tx, stix_id: str) -> list[FeedRow]:
+    """All rows of one id on all links."""
+    return [_row(row) for row in tx.rows(_OF_ID, id=stix_id)]
+
+
+def released(tx: Tx, link: str, ids: Iterable[str]) -> dict[Key, set[bytes]]:
+    """The renditions of some ids that really went out by a link, by key (with an empty digest)."""
+    found: dict[Key, set[bytes]] = {}
+    for row in by_ids(tx, link, ids):
+        if row.state != OFFERED:
+            found.setdefault(row.key._replace(digest=b""), set()).add(row.rendition)
+    return found
+
+
+def put(tx: Tx, rows: Sequence[FeedRow]) -> None:
+    """Append rows; a row of the same key and digest moves to its new place and is offered again."""
+    tx.many(_PUT, [row._asdict() for row in rows])
+
+
+def note_sent(tx: Tx, rows: Iterable[FeedRow]) -> None:
+    """Rows leave now: noted before the first byte does."""
+    tx.many(_SENT, [{"link": row.link, "offered_at": row.offered_at} for row in rows if row.state == OFFERED])
+
+
+def settle(tx: Tx, link: str, keys: Sequence[Key], state: int, message: str = "") -> None:
+    """What the partner answered for some versions.
+
+    Args:
+        tx: A transaction.
+        link: Name of the link.
+        keys: The versions.
+        state: OFFERED (to be sent again), SETTLED, FAILED or SET_ASIDE.
+        message: The partner's words.
+    """
+    tx.many(
+        _STATE_BY_KEY, [{"link": link, "state": state, "message": message[:300], **key._asdict()} for key in keys]
+    )
+
+
+def take_out(tx: Tx, rows: Iterable[FeedRow]) -> None:
+    """Rows that may no longer leave; one that never left is forgotten, others stay known as released."""
+    values = [{"link": row.link, "offered_at": row.offered_at} for row in rows]
+    tx.many(_DROP, values)
+    tx.many(_TAKE_OUT, values)
+
+
+def offer_again(tx: Tx, link: str) -> None:
+    """The partner lost its history: every row in the feed is to be sent again."""
+    tx.run(_AGAIN, link=link)
+
+
+def states(tx: Tx, link: str) -> dict[int, tuple[int, int]]:
+    """state -> (number, earliest offered_at) of one feed."""
+    return {int(state): (int(number), int(oldest)) for state, number, oldest in tx.rows(_STATES, link=link)}
+
+
+def add_due(tx: Tx, pairs: Iterable[tuple[str, str]]) -> None:
+    """Have (link, id) examined again although no row of the id is new there."""
+    tx.many(_DUE, [{"link": link, "stix_id": stix_id} for link, stix_id in sorted(set(pairs))])
+
+
+def take_due(tx: Tx, link: str) -> list[str]:
+    """Take all ids that are due on a link.
+
+    They are deleted before anything is read of them: who asks for one again meanwhile waits for this
+    transaction and then leaves a new wish, so none is lost between reading and striking off.
+    """
+    return [row[0] for row in tx.rows(_TAKE_DUE, link=link)]
+
+
+def due(tx: Tx, link: str) -> list[str]:
+    """The ids that are due on a link, left where they are."""
+    return [row[0] for row in tx.rows(_SEE_DUE, link=link)]
+
+
+def is_due(tx: Tx, link: str) -> bool:
+    """Whether any id is due on a link."""
+    return tx.row(_ANY_DUE, link=link) is not None
+
+
+def _feed(row: Sequence[Any]) -> Feed:
+    return Feed(row[0], int(row[1]), int(row[2]), int(row[3]), row[4], bytes(row[5]))
+
+
+def _row(row: Sequence[Any]) -> FeedRow:
+    return FeedRow._make((*row[:5], bool(row[5]), bool(row[6]), *row[7:10], bytes(row[10]), bytes(row[11])))

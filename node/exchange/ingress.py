@@ -1,0 +1,335 @@
+"""The way in: every object that this node comes to hold passes `admit`.
+
+A POST by a SOC client or a partner, a pulled page, an imported file and an object let out of the
+quarantine take the same way: read, gather, decide, place, enter in the books. The caller has begun the
+transaction and locked the collection; objects, quarantine, ledger, arrival and whatever the caller adds
+(bookmark, status, session) stand or fall together.
+
+Order   inside a batch: markings, identities, objects, relationships, so that what an object names is there
+Reads   through `situation`; writes through `placing`, `ledger`, `quarantine`, `arrivals`, `audit`
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from node.audit import log
+from node.errors import InvalidObject
+from node.exchange import arrivals, due, ledger, placing, quarantine, remarking
+from node.exchange.door import Door
+from node.exchange.ledger import Key, ReceivedLine
+from node.exchange.placing import Placement
+from node.exchange.removal import remove, undelete
+from node.exchange.situation import Known, arriving_of, bringer_of, gather
+from node.sharing.admission import Action, Outcome, Verdict, decide_arrival, same_key
+from node.sharing.decisions import Facts, decide_ingress
+from node.sharing.links import Link
+from node.stix.objects import StixObject, sort_order
+from node.stix.validation import Level, read_checked
+from node.store import catalog, highwater
+from node.store.catalog import Collection
+from node.store.database import Tx
+
+__all__ = ["AdmitReport", "Outcome", "Result", "Source", "accept", "admit", "afterwards", "remove", "undelete"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Who brings a batch, and how.
+
+    Args:
+        kind: `import`, `post`, `pull` or `push`.
+        actor: `account:NAME`, `person:NAME`, `os:NAME` or `worker`.
+        link: The incoming link it comes by; None for what our own people bring.
+        place: File name or address, for people.
+        restate: `import --restate`: our own versions may be replaced under their key.
+        epoch: The partner's epoch, for the ledger.
+    """
+
+    kind: Literal["import", "post", "pull", "push", "accept"]
+    actor: str
+    link: Link | None = None
+    place: str = ""
+    restate: bool = False
+    epoch: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one object.
+
+    `version` is the text that TAXII shows for it: the sender's own where the object has one.
+    """
+
+    index: int
+    stix_id: str
+    version: str
+    outcome: Outcome
+    reason: str
+    message: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether the sender must learn that this object is not there."""
+        return self.outcome in (Outcome.REFUSED, Outcome.QUARANTINED)
+
+
+@dataclass(slots=True)
+class AdmitReport:
+    """What became of a batch, in the order it came in."""
+
+    results: list[Result]
+    counts: Counter[str]
+    arrival_id: int
+
+
+@dataclass(slots=True)
+class _Item:
+    index: int
+    body: bytes
+    key: Key
+    one: StixObject | None = None
+    fault: str = ""
+    verdict: Verdict | None = None
+    version: str = ""
+
+
+@dataclass(slots=True)
+class _Batch:
+    door: Door
+    source: Source
+    now: int
+    accepted: bool = False
+    placement: Placement = field(default_factory=Placement)
+
+    @property
+    def origin(self) -> str:
+        return "local" if self.source.link is None else self.source.link.partner
+
+
+def admit(
+    tx: Tx,
+    door: Door,
+    collection: Collection,
+    bodies: Sequence[bytes],
+    source: Source,
+    *,
+    arrival_id: int | None,
+    now: int,
+) -> AdmitReport:
+    """Let a batch of objects in, each judged for itself.
+
+    Args:
+        tx: A writing transaction whose first statement was `catalog.lock` on the collection.
+        door: What the door judges by.
+        collection: As `catalog.lock` returned it.
+        bodies: The exact bytes of each object.
+        source: Who brings them.
+        arrival_id: The arrival they belong to; None opens one.
+        now: Microseconds.
+
+    Returns:
+        One result for each body, in the same order; their counts; the arrival.
+    """
+    return _admit(tx, collection, bodies, _Batch(door, source, now), arrival_id)
+
+
+def accept(tx: Tx, door: Door, entry: str, *, actor: str, reason: str, now: int) -> Result:
+    """Let an object out of the quarantine into its collection; its origin stays the partner.
+
+    Raises:
+        UsageError: No such entry, or it was decided already.
+        InvalidObject: The bytes can never be kept; discard the entry instead.
+    """
+    found = quarantine.find(tx, entry)
+    known = next(one for one in catalog.collections(tx) if one.collection_id == found.collection_id)
+    collection = catalog.lock(tx, known.collection_id)
+    link = door.link(found.link)
+    if link is None:
+        raise InvalidObject(
+            f"The link {found.link} of entry {entry} no longer exists, so nobody knows under which terms it came.",
+            remedy=f"Put its agreement back, or run: stixnode quarantine discard {entry}",
+        )
+    quarantine.decide(tx, entry, state="accepted", actor=actor, reason=reason, now=now)
+    batch = _Batch(door, Source("accept", actor, link, place=entry), now, accepted=True)
+    report = _admit(tx, collection, [found.body], batch, None)
+    result = report.results[0]
+    if result.failed:
+        raise InvalidObject(
+            f"The object of {entry} cannot be kept: {result.message}",
+            remedy=f"Nothing was changed. Run: stixnode quarantine discard {entry}",
+            object_id=result.stix_id,
+        )
+    return result
+
+
+def afterwards(door: Door, *, now: int) -> None:
+    """What must follow a commit that wrote objects: the high-water mark, and rows to rank again."""
+    remarking.work_in(door, now=now)
+    if door.highwater is not None:
+        with door.database.reading() as tx:
+            for collection in catalog.collections(tx):
+                highwater.note(door.highwater, collection.id, collection.last_added)
+
+
+def _admit(
+    tx: Tx, collection: Collection, bodies: Sequence[bytes], batch: _Batch, arrival_id: int | None
+) -> AdmitReport:
+    source, now, door = batch.source, batch.now, batch.door
+    items = [_read(index, body, collection, batch) for index, body in enumerate(bodies)]
+    known = gather(tx, door, collection, source.link, [item.key.stix_id for item in items])
+    if arrival_id is None:
+        arrival_id = arrivals.open_arrival(
+            tx,
+            kind=source.kind,
+            collection_id=collection.collection_id,
+            link="" if source.link is None else source.link.name,
+            actor=source.actor,
+            source=source.place,
+            now=now,
+        )
+    for item in sorted(items, key=lambda item: 4 if item.one is None else sort_order(item.one.type)):
+        _decide(item, known, batch)
+    flow_id = 0 if source.link is None else _flow_number(tx, source.link)
+    placing.place(tx, known, batch.placement, origin=batch.origin, flow_id=flow_id, arrival_id=arrival_id, now=now)
+    report = _enter(tx, collection, items, known, batch, arrival_id)
+    written = batch.placement.written_ids()
+    if written:
+        due.note_written(tx, door, collection, written, known.elsewhere)
+        log.record(
+            tx,
+            now=now,
+            actor=source.actor,
+            act=source.kind,
+            subject=collection.alias,
+            details={"arrival": arrival_id, **report.counts},
+        )
+    return report
+
+
+def _read(index: int, body: bytes, collection: Collection, batch: _Batch) -> _Item:
+    try:
+        level: Level = "structure" if collection.validation == "structure" else "schema"
+        one, fault = read_checked(body, level, max_object_bytes=batch.door.max_object_bytes)
+    except InvalidObject as cause:
+        name = cause.object_id or f"unknown--index-{index}"
+        key = Key(name, "", 0, hashlib.sha256(body).digest())
+        return _Item(index, body, key, fault=f"{cause.problem} {cause.remedy}")
+    key = Key(one.id, one.spec_version, one.version or 0, one.digest)
+    return _Item(index, body, key, one, fault or "", version=one.version_text or "")
+
+
+def _decide(item: _Item, known: Known, batch: _Batch) -> None:
+    one, link = item.one, batch.source.link
+    structural = known.collection.validation == "structure"
+    if one is None or (item.fault and not structural):
+        item.verdict = _invalid(item, link)
+        return
+    bringer = bringer_of(link, restate=batch.source.restate, accepted=batch.accepted)
+    arriving = arriving_of(one, batch.door)
+    situation = known.situation(one, arriving)
+    verdict = decide_arrival(arriving, situation, bringer, now=batch.now)
+    rank = known.rank(one, batch.origin)
+    if link is not None and verdict.action in (Action.STORE, Action.REPLACE) and not batch.accepted:
+        verdict = _by_agreement(one, rank, link, known, batch, verdict)
+    item.verdict = verdict
+    row = known.held_row(one)
+    if row is not None and not item.version:
+        item.version = row.version_text
+    if verdict.action not in (Action.STORE, Action.REPLACE, Action.NOTE_LOSER):
+        return
+    batch.placement.add(one, rank, verdict, row, flagged=bool(item.fault))
+    if verdict.action is Action.NOTE_LOSER:
+        return
+    versions = known.versions.setdefault(one.id, [])
+    versions[:] = [each for each in versions if not same_key(each, arriving.version)]
+    versions.append(arriving.version)
+    if situation.owner is None and not one.observable:
+        known.new_owners[one.id] = placing.owner_for(arriving, bringer)
+    if one.meaning is not None:
+        definition = placing.definition_of(one, batch.origin)
+        known.define(definition)
+        batch.placement.definitions.append(definition)
+
+
+def _by_agreement(
+    one: StixObject, rank: int, link: Link, known: Known, batch: _Batch, verdict: Verdict
+) -> Verdict:
+    if not link.public_objects and one.created_by in batch.door.parties.public:
+        return Verdict(
+            Action.KEEP,
+            Outcome.REFUSED,
+            "public_refused",
+            f"stricter.public_objects lets {link.partner} bring no objects of public identities.",
+        )
+    owner = known.owners.get(one.id)
+    facts = Facts(
+        id=one.id,
+        type=one.type,
+        observable=one.observable,
+        rank=rank,
+        owner_rank=None if owner is None or one.observable else owner.rank,
+        origin=link.partner,
+        companion=one.meaning is not None or one.organisation,
+    )
+    decision = decide_ingress(facts, link, now=batch.now)
+    if decision.allowed:
+        return verdict
+    reason = "" if decision.reason is None else decision.reason.value
+    return Verdict(Action.SET_ASIDE, Outcome.QUARANTINED, reason, decision.detail)
+
+
+def _invalid(item: _Item, link: Link | None) -> Verdict:
+    if link is not None and not item.key.stix_id.startswith("unknown--index-"):
+        return Verdict(Action.SET_ASIDE, Outcome.QUARANTINED, "invalid", item.fault)
+    return Verdict(Action.KEEP, Outcome.REFUSED, "invalid", item.fault)
+
+
+def _enter(
+    tx: Tx, collection: Collection, items: list[_Item], known: Known, batch: _Batch, arrival_id: int
+) -> AdmitReport:
+    source, link, now = batch.source, batch.source.link, batch.now
+    results: list[Result] = []
+    lines: list[ReceivedLine] = []
+    counts: Counter[str] = Counter()
+    lawful: list[Key] = []
+    for item in items:
+        verdict = item.verdict
+        assert verdict is not None  # every item was decided above
+        outcome, reason, message = verdict.outcome, verdict.reason, verdict.message
+        counts[outcome.value] += 1
+        if link is not None:
+            if verdict.action is Action.SET_ASIDE:
+                name = quarantine.set_aside(
+                    tx,
+                    link.name,
+                    collection.collection_id,
+                    item.key,
+                    item.body,
+                    reason=reason,
+                    detail=message,
+                    arrival_id=arrival_id,
+                    now=now,
+                )
+                message = f"set_aside: {message} ({name})"
+            lines.append(
+                ReceivedLine(
+                    *item.key, link.name, link.partner, outcome.value, reason, source.epoch, arrival_id, now
+                )
+            )
+        if verdict.action in (Action.STORE, Action.REPLACE):
+            lawful.append(item.key)
+        version = item.version or batch.placement.version_texts.get(item.key.digest, "")
+        results.append(Result(item.index, item.key.stix_id, version, outcome, reason, message))
+    ledger.note_received(tx, lines)
+    quarantine.close(tx, lawful, now=now)
+    arrivals.add_counts(tx, arrival_id, counts)
+    return AdmitReport(results, counts, arrival_id)
+
+
+def _flow_number(tx: Tx, link: Link) -> int:
+    return catalog.flow_number(tx, f"{link.terms.agreement}/{link.flow}/{link.partner}", link.audience)

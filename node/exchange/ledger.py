@@ -1,0 +1,164 @@
+"""The books of the exchange: what partners brought and what became of it, what they do not get and why.
+
+A line is keyed by key and digest, never by a row's place. `version` is 0 for objects without an instant
+of their own, which are known by their digest alone.
+
+Writes  tables received, withheld
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from node.store.database import Tx, spelled
+
+
+class Key(NamedTuple):
+    """One version of one object: what the books are kept by."""
+
+    stix_id: str
+    spec_version: str
+    version: int
+    digest: bytes
+
+
+class ReceivedLine(NamedTuple):
+    """What one link brought once or more, and what became of it the last time."""
+
+    stix_id: str
+    spec_version: str
+    version: int
+    digest: bytes
+    link: str
+    partner: str
+    outcome: str
+    reason: str
+    epoch: str
+    arrival_id: int
+    at: int
+
+
+class WithheldLine(NamedTuple):
+    """What one partner does not get, and why."""
+
+    link: str
+    stix_id: str
+    spec_version: str
+    version: int
+    digest: bytes
+    reason: str
+    detail: str
+    remedy: str
+    waits_for: str | None
+    at: int
+
+
+_RECEIVED = ", ".join("r." + name for name in ReceivedLine._fields)
+_WITHHELD = ", ".join("w." + name for name in WithheldLine._fields)
+
+_RECEIVE = sa.text(
+    "insert into received (stix_id, spec_version, version, digest, link, partner, outcome, reason, epoch, arrival_id, at)"
+    " values (:stix_id, :spec_version, :version, :digest, :link, :partner, :outcome, :reason, :epoch, :arrival_id, :at)"
+    " on conflict (stix_id, spec_version, version, digest, link) do update set outcome = case"
+    " when received.outcome in ('stored', 'restated') and excluded.outcome = 'duplicate' then received.outcome"
+    " else excluded.outcome end, reason = excluded.reason, epoch = excluded.epoch, at = excluded.at,"
+    " arrival_id = excluded.arrival_id"
+)
+_RECEIVED_BY_IDS = spelled(
+    f"select {_RECEIVED} from json_each(:ids) j join received r on r.stix_id = j.value",  # noqa: S608
+    f"select {_RECEIVED} from unnest(cast(:ids as text[])) j(id) join received r on r.stix_id = j.id",  # noqa: S608
+)
+_OUTCOMES = sa.text(
+    "select link, outcome, reason, count(*) from received group by link, outcome, reason order by link, outcome, reason"
+)
+_WITHHOLD = sa.text(
+    "insert into withheld (link, stix_id, spec_version, version, digest, reason, detail, remedy, waits_for, at)"
+    " values (:link, :stix_id, :spec_version, :version, :digest, :reason, :detail, :remedy, :waits_for, :at)"
+    " on conflict (link, stix_id, spec_version, version, digest) do update set reason = excluded.reason,"
+    " detail = excluded.detail, remedy = excluded.remedy, waits_for = excluded.waits_for, at = excluded.at"
+)
+_LET_GO = sa.text(
+    "delete from withheld where link = :link and stix_id = :stix_id and spec_version = :spec_version"
+    " and version = :version and digest = :digest"
+)
+_WITHHELD_BY_IDS = spelled(
+    f"select {_WITHHELD} from json_each(:ids) j join withheld w on w.link = :link and w.stix_id = j.value",  # noqa: S608
+    f"select {_WITHHELD} from unnest(cast(:ids as text[])) j(id) join withheld w on w.link = :link and w.stix_id = j.id",  # noqa: S608
+)
+_WAITING_FOR = spelled(
+    "select distinct w.link, w.stix_id from json_each(:ids) j join withheld w on w.waits_for = j.value",
+    "select distinct w.link, w.stix_id from unnest(cast(:ids as text[])) j(id) join withheld w on w.waits_for = j.id",
+)
+_WITHHELD_OF_ID = sa.text(f"select {_WITHHELD} from withheld w where w.stix_id = :id order by w.link, w.version")  # noqa: S608
+_WITHHELD_OF_LINK = sa.text(
+    f"select {_WITHHELD} from withheld w where w.link = :link order by w.at, w.stix_id limit :n"  # noqa: S608
+)
+_REASONS = sa.text("select link, reason, count(*) from withheld group by link, reason order by link, reason")
+
+
+def note_received(tx: Tx, lines: Sequence[ReceivedLine]) -> None:
+    """Enter what a link brought; a later duplicate does not hide that it was stored."""
+    tx.many(_RECEIVE, [line._asdict() for line in lines])
+
+
+def received(tx: Tx, ids: Iterable[str]) -> dict[str, list[ReceivedLine]]:
+    """What partners ever brought of the given ids."""
+    found: dict[str, list[ReceivedLine]] = {}
+    wanted = sorted(set(ids))
+    if wanted:
+        for row in tx.rows(_RECEIVED_BY_IDS, ids=tx.listed(wanted)):
+            found.setdefault(row[0], []).append(ReceivedLine._make((*row[:3], bytes(row[3]), *row[4:])))
+    return found
+
+
+def outcomes(tx: Tx) -> list[tuple[str, str, str, int]]:
+    """(link, outcome, reason, number) over everything partners ever brought."""
+    return [(link, outcome, reason, int(number)) for link, outcome, reason, number in tx.rows(_OUTCOMES)]
+
+
+def withhold(tx: Tx, lines: Sequence[WithheldLine]) -> None:
+    """Enter what a partner does not get, replacing what was said of the same version before."""
+    tx.many(_WITHHOLD, [line._asdict() for line in lines])
+
+
+def let_go(tx: Tx, link: str, keys: Iterable[Key]) -> None:
+    """Strike withheld lines: these versions go, or are no longer held."""
+    tx.many(_LET_GO, [{"link": link, **key._asdict()} for key in keys])
+
+
+def withheld(tx: Tx, link: str, ids: Iterable[str]) -> list[WithheldLine]:
+    """The withheld lines of some ids on one link."""
+    wanted = sorted(set(ids))
+    if not wanted:
+        return []
+    return [_withheld(row) for row in tx.rows(_WITHHELD_BY_IDS, ids=tx.listed(wanted), link=link)]
+
+
+def withheld_of(tx: Tx, stix_id: str) -> list[WithheldLine]:
+    """The withheld lines of one id on all links."""
+    return [_withheld(row) for row in tx.rows(_WITHHELD_OF_ID, id=stix_id)]
+
+
+def withheld_on(tx: Tx, link: str, limit: int = 1000) -> list[WithheldLine]:
+    """The withheld lines of one link, oldest first."""
+    return [_withheld(row) for row in tx.rows(_WITHHELD_OF_LINK, link=link, n=limit)]
+
+
+def waiting_for(tx: Tx, ids: Iterable[str]) -> list[tuple[str, str]]:
+    """(link, id) of the objects that wait for one of the given ids."""
+    wanted = sorted(set(ids))
+    if not wanted:
+        return []
+    return [(link, stix_id) for link, stix_id in tx.rows(_WAITING_FOR, ids=tx.listed(wanted))]
+
+
+def reasons(tx: Tx) -> list[tuple[str, str, int]]:
+    """(link, reason, number) over all withheld lines."""
+    return [(link, reason, int(number)) for link, reason, number in tx.rows(_REASONS)]
+
+
+def _withheld(row: tuple[Any, ...]) -> WithheldLine:
+    return WithheldLine._make((*row[:4], bytes(row[4]), *row[5:]))

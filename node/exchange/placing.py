@@ -1,0 +1,287 @@
+"""Put what a batch decided into the tables: dates, flags, ranks, owner rows, history.
+
+A row's `date_added` is taken only for what is really written. A row that becomes visible to readers who
+may already have passed it (its rank was loosened) takes a new `date_added`, so that a reader who resumes
+misses nothing; a row that becomes stricter stays where it is and is seen no more.
+
+Writes  through store.objects, store.owners, store.catalog
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from node.clock import taxii_time
+from node.exchange.situation import Known
+from node.sharing.admission import Action, Arriving, Bringer, Flags, Verdict, flags_of, owner_of_new
+from node.stix.objects import StixObject
+from node.store import catalog, objects, owners
+from node.store.database import Tx
+from node.store.objects import Held, NewRow, Replaced
+
+
+@dataclass(slots=True)
+class Draft:
+    """One version to be written, once its date is known."""
+
+    one: StixObject
+    rank: int
+    flagged: bool
+    replaces: Held | None
+    added: int = 0
+
+    @property
+    def place(self) -> int:
+        """Where it stands among the versions of its id: its instant, else its date, in nanoseconds."""
+        return self.added * 1000 if self.one.version is None else self.one.version
+
+
+@dataclass(slots=True)
+class Placement:
+    """What a batch has decided to write, in the order in which it will be dated."""
+
+    drafts: list[Draft] = field(default_factory=list)
+    losers: list[tuple[StixObject, str]] = field(default_factory=list)
+    superseded: list[tuple[Draft, str]] = field(default_factory=list)
+    definitions: list[owners.Definition] = field(default_factory=list)
+    version_texts: dict[bytes, str] = field(default_factory=dict)
+
+    def add(self, one: StixObject, rank: int, verdict: Verdict, held: Held | None, *, flagged: bool) -> None:
+        """Note one object that is stored, replaces another under its key, or lost a tie."""
+        if verdict.action is Action.NOTE_LOSER:
+            self.losers.append((one, verdict.reason))
+            return
+        replaces = held if verdict.action is Action.REPLACE else None
+        if verdict.action is Action.REPLACE:
+            for earlier in [draft for draft in self.drafts if _same_version(draft.one, one)]:
+                self.drafts.remove(earlier)
+                self.superseded.append((earlier, verdict.reason))
+                replaces = earlier.replaces
+        self.drafts.append(Draft(one, rank, flagged, replaces))
+
+    def written_ids(self) -> set[str]:
+        """The ids of which a row is written."""
+        return {draft.one.id for draft in self.drafts}
+
+
+def owner_for(arriving: Arriving, bringer: Bringer) -> str:
+    """The owner of an id that the node never held before, for an object that is no observable."""
+    return owner_of_new(arriving.claimant, bringer, observable=False)
+
+
+def definition_of(one: StixObject, origin: str) -> owners.Definition:
+    """What a marking-definition means, as its origin brought it."""
+    assert one.meaning is not None  # the caller asks for marking-definitions only
+    return owners.Definition(one.id, origin, one.created_by or "", one.meaning)
+
+
+def place(
+    tx: Tx, known: Known, placement: Placement, *, origin: str, flow_id: int, arrival_id: int, now: int
+) -> None:
+    """Write everything the batch decided, under the collection's lock.
+
+    Args:
+        tx: The batch's transaction.
+        known: The situation, for the rows and owner rows held before.
+        placement: What to write; the dates and the version texts of objects without one are filled in.
+        origin: `local` or the partner.
+        flow_id: Number of the flow that brings it; 0 for local.
+        arrival_id: The arrival of the batch.
+        now: Microseconds.
+    """
+    collection_id = known.collection.collection_id
+    for loser, reason in placement.losers:
+        _keep_history(tx, collection_id, loser, origin, reason, now)
+    for draft, reason in placement.superseded:
+        _keep_history(tx, collection_id, draft.one, origin, reason, now)
+    if not placement.drafts:
+        return
+    dates = catalog.take_dates(tx, collection_id, len(placement.drafts), now=now)
+    for draft, date in zip(placement.drafts, dates, strict=True):
+        draft.added = date
+        placement.version_texts[draft.one.digest] = draft.one.version_text or taxii_time(date)
+        _make_room(tx, known, draft, origin, now)
+    for definition in placement.definitions:
+        owners.put_definition(tx, definition, now=now)
+    if placement.definitions:
+        catalog.bump_markings(tx)
+    by_id: dict[str, list[Draft]] = {}
+    for draft in placement.drafts:
+        by_id.setdefault(draft.one.id, []).append(draft)
+    changed = _owner_rows(known, by_id)
+    owners.put_owners(tx, list(changed.values()))
+    _restrict_elsewhere(tx, known, changed, now)
+    _write_rows(tx, known, by_id, changed, origin, flow_id, arrival_id, now)
+
+
+def _make_room(tx: Tx, known: Known, draft: Draft, origin: str, now: int) -> None:
+    one, held = draft.one, draft.replaces
+    if held is not None:
+        body = objects.body_at(tx, held.collection_id, held.added) or b""
+        reason = "restated" if held.origin == origin else "replaced"
+        objects.to_history(
+            tx,
+            Replaced(
+                held.collection_id, now, held.stix_id, held.added, held.version, held.spec_version, held.origin,
+                reason, held.digest, body,
+            ),  # fmt: skip
+        )
+        objects.remove(tx, held)
+        known.held[one.id].remove(held)
+        catalog.bump(tx, held.collection_id, rewritten=True)
+    for stone in known.tombstones.get(one.id, ()):
+        if stone.digest == one.digest and stone.spec_version == one.spec_version:
+            owners.lift(tx, stone)
+
+
+def _owner_rows(known: Known, by_id: dict[str, list[Draft]]) -> dict[str, owners.Owner]:
+    changed: dict[str, owners.Owner] = {}
+    for stix_id, drafts in by_id.items():
+        if drafts[0].one.observable:
+            continue
+        before = known.owners.get(stix_id)
+        newest = max(draft.place for draft in drafts)
+        if before is not None and newest < before.newest_version:
+            continue
+        ranks = [draft.rank for draft in drafts if draft.place == newest]
+        rows = (*known.held.get(stix_id, ()), *known.elsewhere.get(stix_id, ()))
+        ranks.extend(row.rank for row in rows if row.version == newest)
+        owner = known.new_owners[stix_id] if before is None else before.owner
+        changed[stix_id] = owners.Owner(stix_id, owner, max(ranks), newest)
+    return changed
+
+
+def _restrict_elsewhere(tx: Tx, known: Known, changed: dict[str, owners.Owner], now: int) -> None:
+    touched: set[int] = set()
+    for stix_id, row in changed.items():
+        elsewhere = known.elsewhere.get(stix_id, ())
+        looser = {held.collection_id for held in elsewhere if held.effective_rank < row.rank}
+        if looser:
+            objects.tighten_elsewhere(
+                tx, stix_id, rank=row.rank, except_collection=known.collection.collection_id
+            )
+            touched |= looser
+        if any(held.effective_rank > max(held.rank, row.rank) for held in elsewhere):
+            owners.add_task(tx, "id", stix_id, now=now)
+    for collection_id in sorted(touched):
+        catalog.bump(tx, collection_id, rewritten=True)
+
+
+def _write_rows(
+    tx: Tx,
+    known: Known,
+    by_id: dict[str, list[Draft]],
+    changed: dict[str, owners.Owner],
+    origin: str,
+    flow_id: int,
+    arrival_id: int,
+    now: int,
+) -> None:
+    collection_id = known.collection.collection_id
+    flags_by_date: dict[int, Flags] = {}
+    flips: list[tuple[int, bool, bool, bool]] = []
+    ranked: list[tuple[Held, int]] = []
+    for stix_id, drafts in by_id.items():
+        rows = known.held.get(stix_id, [])
+        entries = [(row.spec_version, row.version, row.revoked) for row in rows]
+        entries.extend((draft.one.spec_version, draft.place, draft.one.revoked) for draft in drafts)
+        flags = flags_of(entries)
+        for draft, its in zip(drafts, flags[len(rows) :], strict=True):
+            flags_by_date[draft.added] = its
+        for row, its in zip(rows, flags, strict=False):
+            if (row.is_first, row.is_last, row.is_newest_spec) != (its.is_first, its.is_last, its.is_newest_spec):
+                flips.append((row.added, its.is_first, its.is_last, its.is_newest_spec))
+        if stix_id in changed:
+            ranked.extend((row, max(row.rank, changed[stix_id].rank)) for row in rows)
+    owner_ranks = {stix_id: row.rank for stix_id, row in known.owners.items()}
+    owner_ranks.update({stix_id: row.rank for stix_id, row in changed.items()})
+    drafts_in_order = sorted((draft for drafts in by_id.values() for draft in drafts), key=lambda draft: draft.added)
+    new_rows = [
+        _row(collection_id, draft, flags_by_date[draft.added], owner_ranks, origin, flow_id, arrival_id)
+        for draft in drafts_in_order
+    ]
+    objects.set_flags(tx, collection_id, flips)
+    catalog.bump(tx, collection_id, superseded=bool(flips))
+    rerank(tx, collection_id, ranked, now=now)
+    objects.insert(tx, new_rows)
+
+
+def rerank(tx: Tx, collection_id: int, ranked: Sequence[tuple[Held, int]], *, now: int) -> int:
+    """Write new effective ranks of held rows; looser rows take a new `date_added`.
+
+    Args:
+        tx: A transaction that holds the collection's lock.
+        collection_id: Where the rows stand.
+        ranked: Rows, whose `rank` may have been replaced by a new one, with their new effective rank.
+        now: Microseconds.
+
+    Returns:
+        How many rows changed.
+    """
+    changed = [(row, effective) for row, effective in ranked if effective != row.effective_rank]
+    looser = [row for row, effective in changed if effective < row.effective_rank]
+    dates = dict(
+        zip(
+            (row.added for row in looser),
+            catalog.take_dates(tx, collection_id, len(looser), now=now),
+            strict=True,
+        )
+    )
+    for row, effective in changed:
+        objects.set_rank(tx, row, rank=row.rank, effective=effective, moved=dates.get(row.added))
+    catalog.bump(tx, collection_id, rewritten=bool(changed))
+    return len(changed)
+
+
+def _row(
+    collection_id: int,
+    draft: Draft,
+    flags: Flags,
+    owner_ranks: dict[str, int],
+    origin: str,
+    flow_id: int,
+    arrival_id: int,
+) -> NewRow:
+    one = draft.one
+    effective = draft.rank if one.observable else max(draft.rank, owner_ranks.get(one.id, draft.rank))
+    return NewRow(
+        collection_id=collection_id,
+        added=draft.added,
+        version=draft.place,
+        rank=draft.rank,
+        effective_rank=effective,
+        flow_id=flow_id,
+        arrival_id=arrival_id,
+        versionless=one.version is None,
+        observable=one.observable,
+        organisation=one.organisation,
+        revoked=one.revoked,
+        flagged=draft.flagged,
+        is_first=flags.is_first,
+        is_last=flags.is_last,
+        is_newest_spec=flags.is_newest_spec,
+        confidence=one.confidence,
+        valid_until=one.valid_until,
+        stix_id=one.id,
+        version_text=one.version_text or taxii_time(draft.added),
+        type=one.type,
+        spec_version=one.spec_version,
+        created_by=one.created_by,
+        origin=origin,
+        digest=one.digest,
+        body=one.body,
+    )
+
+
+def _keep_history(tx: Tx, collection_id: int, one: StixObject, origin: str, reason: str, now: int) -> None:
+    objects.to_history(
+        tx,
+        Replaced(
+            collection_id, now, one.id, 0, one.version or 0, one.spec_version, origin, reason, one.digest, one.body
+        ),
+    )
+
+
+def _same_version(one: StixObject, other: StixObject) -> bool:
+    return one.id == other.id and one.spec_version == other.spec_version and one.version == other.version

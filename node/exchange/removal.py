@@ -1,0 +1,122 @@
+"""Take objects out: DELETE by our own people, and what `undelete` and retention do with tombstones.
+
+A deletion is never passed on. It leaves a tombstone by key and digest, so that a partner's listing does
+not bring the object back; a local POST or import of the same bytes lifts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from node.audit import log
+from node.exchange import due
+from node.exchange.door import Door
+from node.exchange.selection import Versions, chosen
+from node.sharing.admission import flags_of
+from node.store import catalog, objects, owners
+from node.store.catalog import Collection
+from node.store.database import Tx
+from node.store.objects import Held
+from node.store.owners import Tombstone
+
+DELETED, ERASED = "deleted_here", "erased"
+
+
+def remove(
+    tx: Tx,
+    door: Door,
+    collection: Collection,
+    stix_id: str,
+    *,
+    versions: Versions | None,
+    spec_versions: tuple[str, ...] | None,
+    actor: str,
+    now: int,
+) -> int:
+    """Delete versions of one object from one collection; how many rows went.
+
+    Args:
+        tx: A transaction that holds the collection's lock.
+        door: For the feeds that must learn of it.
+        collection: Where to delete.
+        stix_id: The object.
+        versions: Which versions; None for all (TAXII 2.1 section 5.7 wants a following GET to be 404).
+        spec_versions: Only these spec versions; None for all.
+        actor: Who deletes, for the tombstone and the audit.
+        now: Microseconds.
+    """
+    rows = [
+        row for row in objects.held_by_ids(tx, [stix_id]).get(stix_id, ()) if row.collection_id == collection.collection_id
+    ]
+    going = chosen(rows, versions or Versions(last=False, every=True), spec_versions, every_spec=True)
+    if going:
+        bury(tx, door, collection, going, reason=DELETED, actor=actor, now=now)
+        log.record(
+            tx, now=now, actor=actor, act="delete", subject=stix_id, details={"from": collection.alias, "rows": len(going)}
+        )
+    return len(going)
+
+
+def bury(
+    tx: Tx, door: Door, collection: Collection, going: Sequence[Held], *, reason: str, actor: str, now: int
+) -> None:
+    """Remove rows, leave tombstones, and put in order what depended on them."""
+    ids = sorted({row.stix_id for row in going})
+    known = owners.owners(tx, ids)
+    owners.bury(
+        tx,
+        [
+            Tombstone(
+                row.collection_id,
+                row.stix_id,
+                row.spec_version,
+                0 if row.versionless else row.version,
+                row.digest,
+                known[row.stix_id].owner if row.stix_id in known else "",
+                reason,
+                actor,
+                now,
+            )
+            for row in going
+        ],
+    )
+    for row in going:
+        objects.remove(tx, row)
+    held = objects.held_by_ids(tx, ids)
+    flips: list[tuple[int, bool, bool, bool]] = []
+    for stix_id in ids:
+        rows = [row for row in held.get(stix_id, ()) if row.collection_id == collection.collection_id]
+        if not rows:
+            continue
+        flags = flags_of([(row.spec_version, row.version, row.revoked) for row in rows])
+        flips.extend(
+            (row.added, its.is_first, its.is_last, its.is_newest_spec)
+            for row, its in zip(rows, flags, strict=True)
+            if (row.is_first, row.is_last, row.is_newest_spec) != (its.is_first, its.is_last, its.is_newest_spec)
+        )
+    objects.set_flags(tx, collection.collection_id, flips)
+    catalog.bump(tx, collection.collection_id, rewritten=True, superseded=bool(flips))
+    for row in going:
+        held_still = any(other.origin == row.origin for other in held.get(row.stix_id, ()))
+        if row.type == "marking-definition" and not held_still:
+            owners.drop_definition(tx, row.stix_id, row.origin, now=now)
+            catalog.bump_markings(tx)
+    due.note_removed(tx, door, collection, ids)
+
+
+def undelete(tx: Tx, stix_id: str, *, actor: str, now: int) -> list[Tombstone]:
+    """Lift an id's tombstones, so that the partner's next listing, or an import, brings it again.
+
+    Returns:
+        The tombstones that were lifted; empty when there were none. The caller makes the incoming links
+        of these collections list from the start.
+    """
+    lifted = owners.tombstones_of(tx, stix_id)
+    for stone in lifted:
+        catalog.lock(tx, stone.collection_id)
+        owners.lift(tx, stone)
+    if lifted:
+        log.record(
+            tx, now=now, actor=actor, act="undelete", subject=stix_id, details={"versions": len(lifted)}
+        )
+    return lifted

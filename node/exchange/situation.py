@@ -1,0 +1,130 @@
+"""What the node knows about the ids of one batch, gathered before anything is decided.
+
+All look-ups of a batch are made here, at once and under the collection's lock; afterwards the batch is
+decided in memory, object by object, each seeing what the ones before it did.
+
+Reads   tables object, owner, tombstone, marking, feed_row, quarantine
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from node.exchange import feed_rows, quarantine
+from node.exchange.door import Door
+from node.exchange.ledger import Key
+from node.sharing.admission import Arriving, Bringer, Situation, Version, same_key
+from node.sharing.links import Link
+from node.stix import markings
+from node.stix.objects import StixObject
+from node.store import objects
+from node.store import owners as owner_rows
+from node.store.catalog import Collection
+from node.store.database import Tx
+
+
+@dataclass(slots=True)
+class Known:
+    """The situation of every id in a batch; `versions` is kept up to date while the batch is decided."""
+
+    door: Door
+    collection: Collection
+    held: dict[str, list[objects.Held]]
+    owners: dict[str, owner_rows.Owner]
+    tombstones: dict[str, list[owner_rows.Tombstone]]
+    released: dict[Key, set[bytes]]
+    discarded: set[tuple[str, bytes]]
+    definitions: list[owner_rows.Definition]
+    versions: dict[str, list[Version]] = field(default_factory=dict)
+    new_owners: dict[str, str] = field(default_factory=dict)
+    elsewhere: dict[str, list[objects.Held]] = field(default_factory=dict)
+
+    def situation(self, one: StixObject, arriving: Arriving) -> Situation:
+        """What the table of arrivals asks about one object's id."""
+        version = arriving.version
+        owner = self.new_owners.get(one.id)
+        if owner is None and one.id in self.owners:
+            owner = self.owners[one.id].owner
+        buried = next(
+            (
+                stone.reason
+                for stone in self.tombstones.get(one.id, ())
+                if stone.digest == one.digest
+                and stone.spec_version == one.spec_version
+                and (one.version is None or stone.version == one.version)
+            ),
+            None,
+        )
+        key = Key(one.id, one.spec_version, one.version or 0, b"")
+        return Situation(
+            held=tuple(self.versions.get(one.id, ())),
+            owner=owner,
+            tombstone=buried,
+            released=self.released.get(key, ()),
+            discarded=(one.id, version.digest) in self.discarded,
+        )
+
+    def rank(self, one: StixObject, origin: str) -> int:
+        """The object's own rank by the definitions that count for its origin."""
+        meanings = owner_rows.meanings_for(self.definitions, origin, public=self.door.parties.public)
+        return markings.rank(one.marking_refs, meanings)
+
+    def held_row(self, one: StixObject) -> objects.Held | None:
+        """The stored row of exactly this version in this collection."""
+        version = version_of(one)
+        return next((row for row in self.held.get(one.id, ()) if same_key(version_of_row(row), version)), None)
+
+    def define(self, definition: owner_rows.Definition) -> None:
+        """A marking definition was stored by this batch: later objects of the batch may name it."""
+        self.definitions = [
+            one for one in self.definitions if (one.stix_id, one.origin) != (definition.stix_id, definition.origin)
+        ]
+        self.definitions.append(definition)
+
+
+def gather(tx: Tx, door: Door, collection: Collection, link: Link | None, ids: Iterable[str]) -> Known:
+    """Look up everything the table of arrivals may ask about the given ids."""
+    wanted = set(ids)
+    here: dict[str, list[objects.Held]] = {}
+    elsewhere: dict[str, list[objects.Held]] = {}
+    for stix_id, rows in objects.held_by_ids(tx, wanted).items():
+        for row in rows:
+            side = here if row.collection_id == collection.collection_id else elsewhere
+            side.setdefault(stix_id, []).append(row)
+    back = None if link is None else door.link_of(link.partner, link.collection, "out")
+    known = Known(
+        door=door,
+        collection=collection,
+        held=here,
+        owners=owner_rows.owners(tx, wanted),
+        tombstones=owner_rows.tombstones(tx, collection.collection_id, wanted),
+        released={} if back is None else feed_rows.released(tx, back.name, wanted),
+        discarded=set() if link is None else quarantine.discarded(tx, link.name, wanted),
+        definitions=owner_rows.definitions(tx),
+        elsewhere=elsewhere,
+    )
+    known.versions = {stix_id: [version_of_row(row) for row in rows] for stix_id, rows in here.items()}
+    return known
+
+
+def version_of(one: StixObject) -> Version:
+    """An arriving object's version, as the rules compare it."""
+    return Version(one.spec_version, one.version, one.digest, one.revoked)
+
+
+def version_of_row(row: objects.Held) -> Version:
+    """A held row's version, as the rules compare it."""
+    return Version(row.spec_version, None if row.versionless else row.version, row.digest, row.revoked)
+
+
+def arriving_of(one: StixObject, door: Door) -> Arriving:
+    """The arriving object as the table of arrivals sees it."""
+    return Arriving(one.id, version_of(one), door.parties.claimant(one.created_by))
+
+
+def bringer_of(link: Link | None, *, restate: bool, accepted: bool) -> Bringer:
+    """Who brings it, as the table of arrivals sees them."""
+    if link is None:
+        return Bringer(restate=restate)
+    return Bringer(partner=link.partner, either_may_edit=link.terms.either_may_edit, accepted=accepted)

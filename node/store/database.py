@@ -1,0 +1,318 @@
+"""Open the database, and give transactions that behave alike on SQLite and PostgreSQL.
+
+Two engines: a writer, whose transactions begin with `BEGIN IMMEDIATE` on SQLite, and a reader in
+autocommit. Durability is asserted on every connection (WAL and `synchronous=FULL`; READ COMMITTED
+and `synchronous_commit`), because a setting that is only hoped for loses acknowledged objects.
+
+Rows come back as the driver's tuples. Statements are built once, at import, by the modules that own
+the tables; a statement that the two databases must spell differently is a `Spelled` pair.
+Engines are opened after a server process has started, never before a fork.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.sql.elements import TextClause
+
+from node.errors import StoreBusy, StoreError
+
+OLDEST_SQLITE = (3, 51, 3)
+BUSY_SECONDS = 15
+ATTEMPTS = 5
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Spelled:
+    """One statement in the words of both databases; lists are bound through `Tx.listed`."""
+
+    sqlite: TextClause
+    postgresql: TextClause
+
+
+def spelled(sqlite: str, postgresql: str) -> Spelled:
+    """A `Spelled` pair from two texts with `:name` parameters."""
+    return Spelled(sa.text(sqlite), sa.text(postgresql))
+
+
+Statement = sa.Executable | Spelled
+
+
+class Tx:
+    """One transaction, or one autocommit reader: what every function of the node is given.
+
+    Args:
+        connection: An open connection.
+        dialect: `sqlite` or `postgresql`.
+    """
+
+    __slots__ = ("connection", "dialect")
+
+    def __init__(self, connection: Connection, dialect: str) -> None:
+        self.connection = connection
+        self.dialect = dialect
+
+    def rows(self, statement: Statement, **values: Any) -> list[Row]:
+        """All rows of a query, as the driver's tuples."""
+        result = self.connection.execute(self._said(statement), values)
+        try:
+            return result.cursor.fetchall()  # type: ignore[return-value]
+        finally:
+            result.close()
+
+    def row(self, statement: Statement, **values: Any) -> Row | None:
+        """The first row of a query, or None."""
+        rows = self.rows(statement, **values)
+        return rows[0] if rows else None
+
+    def run(self, statement: Statement, **values: Any) -> int:
+        """Carry out one writing statement; the number of rows it touched."""
+        return self.connection.execute(self._said(statement), values).rowcount
+
+    def many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Carry out one writing statement for each row of values."""
+        if rows:
+            self.connection.execute(self._said(statement), list(rows))
+
+    def insert(self, table: sa.Table, rows: Sequence[Row]) -> None:
+        """Put many complete rows into a table, fast.
+
+        Args:
+            table: One of `schema`.
+            rows: Tuples with a value for every column, in the table's order.
+        """
+        if not rows:
+            return
+        names = ", ".join(f'"{column.name}"' for column in table.columns)
+        if self.dialect == "sqlite":
+            marks = ", ".join("?" * len(table.columns))
+            self.connection.exec_driver_sql(f'insert into "{table.name}" ({names}) values ({marks})', list(rows))
+            return
+        driver: Any = self.connection.connection.driver_connection
+        types = [_POSTGRESQL_TYPES[type(column.type).__name__] for column in table.columns]
+        text = f'copy "{table.name}" ({names}) from stdin (format binary)'
+        try:
+            with driver.cursor() as cursor, cursor.copy(text) as copy:
+                copy.set_types(types)
+                for row in rows:
+                    copy.write_row(row)
+        except self.connection.dialect.loaded_dbapi.Error as cause:
+            # SQLAlchemy does not see the driver's own cursor, and so does not wrap its errors.
+            raise _translated(cause) from cause
+
+    def listed(self, values: Sequence[str] | Sequence[int]) -> Any:
+        """A list as one bound value: JSON text for SQLite's `json_each`, an array for PostgreSQL."""
+        return json.dumps(list(values)) if self.dialect == "sqlite" else list(values)
+
+    def _said(self, statement: Statement) -> sa.Executable:
+        if isinstance(statement, Spelled):
+            return statement.sqlite if self.dialect == "sqlite" else statement.postgresql
+        return statement
+
+
+class Database:
+    """The node's database: opened once in each process, closed at its end."""
+
+    def __init__(self, url: str, *, password: str | None = None) -> None:
+        parsed = _driver_url(url, password)
+        self.url = parsed.render_as_string(hide_password=True)
+        self.dialect = parsed.get_backend_name()
+        if self.dialect == "sqlite":
+            self._writer, self._reader = _sqlite_engines(parsed)
+        else:
+            self._writer, self._reader = _postgresql_engines(parsed)
+
+    @contextmanager
+    def reading(self) -> Iterator[Tx]:
+        """A reader: every statement sees what is committed when it starts."""
+        try:
+            with self._reader.connect() as connection:
+                yield Tx(connection, self.dialect)
+        except DBAPIError as cause:
+            raise _translated(cause) from cause
+
+    @contextmanager
+    def writing(self) -> Iterator[Tx]:
+        """A writing transaction: committed at the end of the block, rolled back by an exception.
+
+        Raises:
+            StoreBusy: The lock was not to be had in time, or the database asks to try again.
+            StoreError: The disk or the server refused.
+        """
+        try:
+            with self._writer.begin() as connection:
+                yield Tx(connection, self.dialect)
+        except DBAPIError as cause:
+            raise _translated(cause) from cause
+
+    def retrying(self, work: Callable[[Tx], T]) -> T:
+        """The result of `work` in a transaction of its own, begun again when the database asks for it.
+
+        Args:
+            work: Given the transaction; must be safe to begin anew, having done nothing outside it.
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                with self.writing() as tx:
+                    return work(tx)
+            except StoreBusy:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                time.sleep(0.02 * 2**attempt)
+        raise AssertionError("unreachable")
+
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """A bare writing connection for the migrations."""
+        try:
+            with self._writer.begin() as connection:
+                yield connection
+        except DBAPIError as cause:
+            raise _translated(cause) from cause
+
+    def server_identity(self) -> str:
+        """`system_identifier:timeline` of PostgreSQL, which changes at a fail-over; empty on SQLite."""
+        if self.dialect == "sqlite":
+            return ""
+        with self.reading() as tx:
+            row = tx.row(
+                sa.text(
+                    "select s.system_identifier::text || ':' || c.timeline_id::text"
+                    " from pg_control_system() s, pg_control_checkpoint() c"
+                )
+            )
+        return str(row[0]) if row else ""
+
+    def close(self) -> None:
+        """Close every connection of this process."""
+        self._writer.dispose()
+        self._reader.dispose()
+
+
+def _driver_url(url: str, password: str | None) -> URL:
+    try:
+        parsed = make_url(url)
+    except sa.exc.ArgumentError as cause:
+        raise StoreError(
+            f"{url!r} is not a database address.", remedy="Write sqlite:///FILE or postgresql://USER@HOST/NAME."
+        ) from cause
+    name = parsed.get_backend_name()
+    if name == "sqlite":
+        if parsed.database in (None, "", ":memory:"):
+            raise StoreError(
+                "A database in memory keeps nothing and cannot be shared by writers and readers.",
+                remedy="Write sqlite:///FILE.",
+            )
+        return parsed.set(drivername="sqlite")
+    if name != "postgresql":
+        raise StoreError(
+            f"The database {name!r} is not one that stixnode can use.",
+            remedy="Write sqlite:///FILE or postgresql://USER@HOST/NAME.",
+        )
+    parsed = parsed.set(drivername="postgresql+psycopg")
+    return parsed if password is None else parsed.set(password=password)
+
+
+def _sqlite_engines(url: URL) -> tuple[Engine, Engine]:
+    import pysqlite3  # noqa: PLC0415  the one driver; PostgreSQL nodes need not load it
+
+    if pysqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise StoreError(
+            f"SQLite {pysqlite3.sqlite_version} can lose committed data (the WAL-reset bug).",
+            remedy="Install pysqlite3 0.6.1 or newer, which brings SQLite 3.51.3 or newer.",
+        )
+    Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+    arguments = {"isolation_level": None, "check_same_thread": False, "timeout": BUSY_SECONDS}
+    writer = sa.create_engine(url, module=pysqlite3, connect_args=arguments, pool_size=4, max_overflow=60)
+    reader = sa.create_engine(
+        url,
+        module=pysqlite3,
+        connect_args=arguments,
+        pool_size=16,
+        max_overflow=60,
+        isolation_level="AUTOCOMMIT",
+        pool_reset_on_return=None,
+    )
+    for engine in (writer, reader):
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(writer, "begin", lambda connection: connection.exec_driver_sql("begin immediate"))
+    return writer, reader
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=wal", "synchronous=full", "trusted_schema=off", "cell_size_check=on", "cache_size=-16000"):
+        cursor.execute(f"pragma {pragma}")
+    journal = cursor.execute("pragma journal_mode").fetchone()[0]
+    level = cursor.execute("pragma synchronous").fetchone()[0]
+    cursor.close()
+    if level != 2 or journal != "wal":
+        raise StoreError(
+            f"SQLite opened with journal_mode={journal} and synchronous={level}, which may lose acknowledged objects.",
+            remedy="Put the database on a local disk; network file systems cannot hold it.",
+        )
+
+
+def _postgresql_engines(url: URL) -> tuple[Engine, Engine]:
+    options = {"connect_timeout": BUSY_SECONDS}
+    writer = sa.create_engine(
+        url, connect_args=options, pool_size=8, max_overflow=56, isolation_level="READ COMMITTED", pool_pre_ping=True
+    )
+    reader = sa.create_engine(
+        url, connect_args=options, pool_size=16, max_overflow=48, isolation_level="AUTOCOMMIT", pool_pre_ping=True
+    )
+    sa.event.listen(writer, "connect", _prepare_postgresql)
+    sa.event.listen(reader, "connect", _prepare_postgresql)
+    sa.event.listen(writer, "before_cursor_execute", _binary)
+    sa.event.listen(reader, "before_cursor_execute", _binary)
+    return writer, reader
+
+
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("set time zone 'UTC'")
+        cursor.execute("set lock_timeout = '15s'")
+        cursor.execute("select current_setting('synchronous_commit'), current_setting('fsync')")
+        commit, fsync = cursor.fetchone()
+    connection.commit()
+    if commit == "off" or fsync == "off":
+        raise StoreError(
+            f"PostgreSQL runs with synchronous_commit={commit} and fsync={fsync}, which may lose acknowledged objects.",
+            remedy="Set synchronous_commit = on and fsync = on in postgresql.conf.",
+        )
+
+
+def _binary(_c: Any, cursor: Any, _s: Any, _p: Any, _context: Any, many: bool) -> None:
+    if not many:
+        cursor.format = 1  # bytea in text form costs three times as much
+
+
+def _translated(cause: Exception) -> StoreError:
+    driver = cause.orig if isinstance(cause, DBAPIError) else cause
+    text = str(driver)
+    state = getattr(driver, "sqlstate", None)
+    if state in ("40001", "40P01", "55P03") or (isinstance(cause, OperationalError) and "locked" in text):
+        return StoreBusy(f"The database is busy: {text}.", remedy="Nothing was stored; try again.")
+    return StoreError(f"The database refused: {text}.", remedy="Run stixnode check; nothing of this step was stored.")
+
+
+_POSTGRESQL_TYPES = {
+    "BigInteger": "int8",
+    "Integer": "int4",
+    "SmallInteger": "int2",
+    "Boolean": "bool",
+    "Text": "text",
+    "LargeBinary": "bytea",
+}

@@ -1,0 +1,159 @@
+"""Read pages of a collection for readers of this node: no JSON is touched, every page walks an index.
+
+Statements are put together from a few parts, once for each shape of question, and kept.
+
+Reads   table object; like `objects` it is for the rooms of the door alone
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.sql.elements import TextClause
+
+from node.store.database import Tx
+from node.store.objects import WANTED_POSTGRESQL
+
+
+class PageRow(NamedTuple):
+    """One record of a page; `body` is empty where it was not asked for."""
+
+    added: int
+    stix_id: str
+    version_text: str
+    spec_version: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to read.
+
+    Args:
+        collection_id: Of which collection.
+        after: Microseconds; rows added later.
+        limit: Rows at most.
+        rank: Highest effective rank that the reader may see.
+        flows: Numbers of the flows whose rows the reader may see besides local ones; None for all.
+        ids: Only these ids.
+        type: Only this type.
+        spec_versions: Only these; None for the newest of each id.
+        first, last, every, instants: Which versions, joined by "or".
+        bodies: Whether the bytes are wanted.
+    """
+
+    collection_id: int
+    after: int
+    limit: int
+    rank: int
+    flows: tuple[int, ...] | None
+    ids: tuple[str, ...] | None
+    type: str | None
+    spec_versions: tuple[str, ...] | None
+    first: bool
+    last: bool
+    every: bool
+    instants: tuple[int, ...]
+    bodies: bool
+
+
+def read(tx: Tx, question: Question) -> list[PageRow]:
+    """The rows that answer a question, in order of `date_added`."""
+    statement = _statement(
+        tx.dialect,
+        question.bodies,
+        question.ids is not None,
+        question.type is not None,
+        question.flows is not None,
+        question.spec_versions is not None,
+        question.first,
+        question.last,
+        question.every,
+        bool(question.instants),
+    )
+    values: dict[str, Any] = {
+        "c": question.collection_id,
+        "a": question.after,
+        "n": question.limit,
+        "rank": question.rank,
+    }
+    if question.ids is not None:
+        values["ids"] = tx.listed(sorted(set(question.ids)))
+    if question.type is not None:
+        values["type"] = question.type
+    if question.flows is not None:
+        values["flows"] = tx.listed(question.flows)
+    if question.spec_versions is not None:
+        values["specs"] = tx.listed(question.spec_versions)
+    if question.instants and not question.every:
+        values["instants"] = tx.listed(question.instants)
+    rows = tx.rows(statement, **values)
+    if question.bodies:
+        return [PageRow(added, stix_id, text, spec, bytes(body)) for added, stix_id, text, spec, body in rows]
+    return [PageRow(added, stix_id, text, spec, b"") for added, stix_id, text, spec in rows]
+
+
+def exists(tx: Tx, collection_id: int, stix_id: str, *, rank: int, flows: Sequence[int] | None) -> bool:
+    """Whether a reader may see any version of an id in a collection."""
+    question = Question(
+        collection_id, -(2**62), 1, rank, None if flows is None else tuple(flows), (stix_id,), None, None,
+        False, False, True, (), False,
+    )  # fmt: skip
+    return bool(read(tx, question)) or bool(read(tx, _any_spec(question)))
+
+
+def _any_spec(question: Question) -> Question:
+    return Question(
+        question.collection_id, question.after, 1, question.rank, question.flows, question.ids, None,
+        ("2.0", "2.1"), False, False, True, (), False,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=512)
+def _statement(
+    dialect: str,
+    bodies: bool,
+    by_ids: bool,
+    by_type: bool,
+    by_flow: bool,
+    by_spec: bool,
+    first: bool,
+    last: bool,
+    every: bool,
+    instants: bool,
+) -> TextClause:
+    lite = dialect == "sqlite"
+    true = " = 1" if lite else ""
+    columns = "o.added, o.stix_id, o.version_text, o.spec_version" + (", o.body" if bodies else "")
+    if not by_ids:
+        source = '"object" o where o.collection_id = :c'
+    elif lite:
+        source = 'json_each(:ids) j cross join "object" o indexed by object_id where o.collection_id = :c and o.stix_id = j.value'
+    else:
+        source = f'{WANTED_POSTGRESQL} join "object" o on o.collection_id = j.c and o.stix_id = j.id where true'
+    parts = ["o.added > :a", "o.effective_rank <= :rank"]
+    if by_type:
+        parts.append("o.type = :type")
+    if by_flow:
+        parts.append(f"(o.flow_id = 0 or o.flow_id {_in('flows', 'int4', lite)})")
+    if by_spec:
+        parts.append(f"o.spec_version {_in('specs', 'text', lite)}")
+    else:
+        parts.append(f"o.is_newest_spec{true}")
+    if not every:
+        choices = [f"o.is_first{true}"] * first + [f"o.is_last{true}"] * last
+        if instants:
+            choices.append(f"o.version {_in('instants', 'int8', lite)}")
+        parts.append("(" + " or ".join(choices or ["1 = 0"]) + ")")
+    conditions = "".join(" and " + part for part in parts)
+    return sa.text(f"select {columns} from {source}{conditions} order by o.added limit :n")  # noqa: S608
+
+
+def _in(name: str, kind: str, lite: bool) -> str:
+    if lite:
+        return f"in (select value from json_each(:{name}))"
+    return f"= any(cast(:{name} as {kind}[]))"

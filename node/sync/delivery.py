@@ -1,0 +1,160 @@
+"""What both ways of pushing share: a batch, what the partner's words say of it, and the books.
+
+Rule    A word of a status settles exactly the versions that it names, and only those we sent: an id with
+        another version, or a stranger's id, settles nothing. What no word names stays unconfirmed.
+
+Reads   `exchange.feeds`. Writes nothing; its callers settle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from node.exchange import egress, feed_rows, feeds
+from node.exchange.door import Door
+from node.exchange.egress import Item
+from node.exchange.ledger import Key
+from node.sharing.links import Link
+from node.stix import envelope
+from node.store import catalog
+from node.store.catalog import Collection
+from node.sync.answers import Status, Word
+from node.sync.client import Partner
+from node.sync.reports import PushReport
+
+MOST_BYTES = 8 * 1024 * 1024
+ENVELOPE_BYTES = 256
+SET_ASIDE = "set_aside"
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One push under way.
+
+    Args:
+        remote: The partner's id of the collection.
+        headers: Of our own kind; empty for others.
+        pause: Waits some seconds; True when the run must end.
+    """
+
+    door: Door
+    link: Link
+    client: Partner
+    now: Callable[[], int]
+    collection: Collection
+    remote: str
+    headers: dict[str, str]
+    report: PushReport
+    pause: Callable[[float], bool]
+
+    def most_bytes(self) -> int:
+        """How large a batch may be for this partner."""
+        return max(min(MOST_BYTES, self.client.max_content_length()) - ENVELOPE_BYTES, 1)
+
+
+@dataclass(slots=True)
+class Sorted:
+    """The keys of a batch by what the partner said of them, with its words for failures."""
+
+    taken: list[Key]
+    held_before: list[Key]
+    failed: list[tuple[Key, str]]
+    unknown: list[Key]
+
+
+def advance(delivery: Delivery) -> None:
+    """Let the feed examine all that is due; a feed that is up to date is not even locked."""
+    door, link, report = delivery.door, delivery.link, delivery.report
+    with door.database.reading() as tx:
+        collection = catalog.find_collection(tx, link.collection)
+        behind = collection is not None and feeds.is_behind(tx, link, collection)
+    while behind:
+        step = feeds.advance(door, link, now=delivery.now())
+        report.considered += step.withheld
+        report.withheld += step.withheld
+        behind = not step.complete and step.examined > 0
+
+
+def next_items(delivery: Delivery, *, besides: int = 0, bytes_besides: int = 0, at_most: int) -> list[Item]:
+    """What to bring next, in the order offered; empty when nothing is waiting.
+
+    Args:
+        besides, bytes_besides: Number and size of items at the front that the caller passes over.
+        at_most: Objects at most, beside those.
+    """
+    door, link = delivery.door, delivery.link
+    while True:
+        with door.database.reading() as tx:
+            waiting = len(feed_rows.to_send(tx, link.name, besides + 1)) > besides
+        if not waiting:
+            return []
+        items = egress.next_batch(
+            door,
+            link,
+            now=delivery.now(),
+            at_most=at_most + besides,
+            max_bytes=delivery.most_bytes() + bytes_besides,
+        )
+        if items:
+            return items  # an empty batch: all of it was taken out of the feed, so the next one is further on
+
+
+def told_apart(items: Sequence[Item]) -> list[Item]:
+    """The longest beginning of a batch in which a status can tell every object from every other.
+
+    A status names id and version; objects without a version of their own are told apart by id alone,
+    and so are 2.0 and 2.1 texts of one instant, so a second one waits for the next batch.
+    """
+    seen: set[tuple[str, int]] = set()
+    for count, item in enumerate(items):
+        if (item.stix_id, item.version) in seen or (item.stix_id, 0) in seen:
+            return list(items[:count])
+        seen.add((item.stix_id, item.version))
+    return list(items)
+
+
+def envelope_of(items: Iterable[Item]) -> bytes:
+    """The envelope to send: the bytes as they are; `{}` without any."""
+    return envelope.join([item.body for item in items])
+
+
+def sort_by(status: Status, keys: Sequence[Key]) -> Sorted:
+    """What a status says of each key of a batch."""
+    failures, successes = _Words(status.failures), _Words(status.successes)
+    found = Sorted([], [], [], [])
+    alone = _alone(keys)
+    for key in keys:
+        failure = failures.of(key, alone=key.stix_id in alone)
+        success = successes.of(key, alone=key.stix_id in alone)
+        if failure is not None:
+            found.failed.append((key, failure.message or "the partner gave no reason"))
+        elif success is None:
+            found.unknown.append(key)
+        elif "already" in success.message.lower() or success.message.startswith("duplicate"):
+            found.held_before.append(key)
+        else:
+            found.taken.append(key)
+    return found
+
+
+def _alone(keys: Sequence[Key]) -> set[str]:
+    counts: dict[str, int] = {}
+    for key in keys:
+        counts[key.stix_id] = counts.get(key.stix_id, 0) + 1
+    return {stix_id for stix_id, count in counts.items() if count == 1}
+
+
+class _Words:
+    """The words of a status by id and version, and by id for those whose version says nothing to us."""
+
+    def __init__(self, words: Sequence[Word]) -> None:
+        self._exact = {(word.stix_id, word.version): word for word in words}
+        self._by_id = {word.stix_id: word for word in words}
+        self._unsaid = {word.stix_id: word for word in words if word.version is None}
+
+    def of(self, key: Key, *, alone: bool) -> Word | None:
+        if key.version == 0:  # its version is the partner's date, which we do not know
+            return self._by_id.get(key.stix_id)
+        exact = self._exact.get((key.stix_id, key.version))
+        return exact if exact is not None or not alone else self._unsaid.get(key.stix_id)

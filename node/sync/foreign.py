@@ -1,0 +1,167 @@
+"""Push to other software: plain POSTs, and nothing counts as done because it was sent.
+
+Rule    An object is done when the status says so or, failing that, the manifest: some servers report a
+        duplicate as a failure, some leave a status pending for ever or forget it. Unknown is not failed,
+        and never done: it is offered again, and looked up again, in the next round. 413 and 422 split
+        the batch until the object that the partner does not take is alone.
+
+Reads   the feed; writes through `exchange.feeds`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from node.errors import PartnerError, PartnerRefused
+from node.exchange import egress, feed_rows
+from node.exchange.egress import Item
+from node.exchange.ledger import Key
+from node.store.database import Tx
+from node.sync.answers import Status
+from node.sync.delivery import Delivery, Sorted, envelope_of, next_items, sort_by, told_apart
+from node.sync.reports import Stop
+
+MOST_OBJECTS = 100
+MOST_UNKNOWN = 1000
+_POLLS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+_IDS_AT_ONCE = 25
+_MOST_PAGES = 100
+
+
+def deliver(delivery: Delivery) -> None:
+    """Bring everything that the feed holds, batch by batch; what stays unknown is passed over."""
+    flags = delivery.client.collection(delivery.remote)
+    if not flags.can_write:
+        delivery.report.stop(
+            Stop.NO_RIGHT,
+            f"{delivery.link.partner} does not let us write to its collection {delivery.remote}.",
+            f"Ask {delivery.link.partner} for the right to write, or let it fetch (carry in the agreement).",
+        )
+        return
+    tried: set[Key] = set()
+    bytes_tried = 0
+    while True:
+        batch = _next(delivery, tried, bytes_tried)
+        if not batch:
+            break
+        unknown = _bring(delivery, batch)
+        tried.update(unknown)
+        bytes_tried += sum(len(item.body) for item in batch if item.key in tried)
+        if len(tried) >= MOST_UNKNOWN:
+            break
+    if tried:
+        delivery.report.stop(
+            Stop.UNCONFIRMED,
+            f"{delivery.link.partner} has not confirmed {len(tried)} objects.",
+            "They are looked up and offered again in the next round.",
+        )
+
+
+def _next(delivery: Delivery, tried: set[Key], bytes_tried: int) -> list[Item]:
+    found = next_items(delivery, besides=len(tried), bytes_besides=bytes_tried, at_most=MOST_OBJECTS)
+    fresh = [item for item in found if item.key not in tried]
+    return told_apart(fresh[:MOST_OBJECTS])
+
+
+def _bring(delivery: Delivery, items: Sequence[Item]) -> list[Key]:
+    """Send some objects and settle what became of them; the keys of which nobody knows."""
+    delivery.door.database.retrying(lambda tx: egress.note_sent(tx, delivery.link, items))
+    try:
+        status = delivery.client.add_objects(delivery.remote, envelope_of(items))
+        status = _final(delivery, status)
+    except PartnerRefused as cause:
+        if cause.http_status not in (413, 422):
+            _count_unknown(delivery, len(items))
+            raise
+        if len(items) == 1:
+            _settle(delivery, Sorted([], [], [(items[0].key, cause.problem)], []))
+            return []
+        half = len(items) // 2
+        return [*_bring(delivery, items[:half]), *_bring(delivery, items[half:])]
+    except BaseException:
+        _count_unknown(delivery, len(items))
+        raise
+    delivery.report.batches += 1
+    said = _looked_up(delivery, sort_by(status, [item.key for item in items]))
+    _settle(delivery, said)
+    return said.unknown
+
+
+def _final(delivery: Delivery, status: Status) -> Status:
+    """The status when nothing is pending any more, or the last we got within our patience."""
+    for seconds in _POLLS:
+        if status.complete or not status.id:
+            return status
+        if delivery.pause(seconds):
+            return status
+        try:
+            status = delivery.client.status(status.id)
+        except PartnerError:
+            return status  # forgotten or out of reach: the manifest may know
+    return status
+
+
+def _looked_up(delivery: Delivery, said: Sorted) -> Sorted:
+    """The same, with what the manifest says of failures and of what no word named."""
+    doubtful = [key for key, _ in said.failed] + said.unknown
+    if not doubtful:
+        return said
+    there = _in_manifest(delivery, doubtful)
+    failed = {key for key, _ in said.failed}
+    return Sorted(
+        taken=said.taken + [key for key in said.unknown if key in there],
+        held_before=said.held_before + [key for key in failed if key in there],
+        failed=[(key, message) for key, message in said.failed if key not in there],
+        unknown=[key for key in said.unknown if key not in there],
+    )
+
+
+def _in_manifest(delivery: Delivery, keys: Sequence[Key]) -> set[Key]:
+    """Which of the versions the partner's manifest names; none where it shows us no manifest."""
+    ids = sorted({key.stix_id for key in keys})
+    named: set[tuple[str, int | None]] = set()
+    try:
+        for start in range(0, len(ids), _IDS_AT_ONCE):
+            named |= _named(delivery, ids[start : start + _IDS_AT_ONCE])
+    except PartnerError as cause:
+        delivery.report.warn(f"The manifest could not be asked: {cause.problem}")
+    known = {stix_id for stix_id, _ in named}
+    return {
+        key
+        for key in keys
+        if (key.stix_id, key.version) in named or (key.version == 0 and key.stix_id in known)
+    }
+
+
+def _named(delivery: Delivery, ids: Sequence[str]) -> set[tuple[str, int | None]]:
+    named: set[tuple[str, int | None]] = set()
+    position: str | None = None
+    for _ in range(_MOST_PAGES):
+        page = delivery.client.manifest_page(delivery.remote, ids=ids, next=position, limit=1000)
+        before = len(named)
+        named |= {(record.stix_id, record.version) for record in page.records}
+        if not page.more or page.next is None or len(named) == before:
+            break
+        position = page.next
+    return named
+
+
+def _settle(delivery: Delivery, said: Sorted) -> None:
+    report, link = delivery.report, delivery.link.name
+
+    def settle(tx: Tx) -> None:
+        feed_rows.settle(tx, link, [*said.taken, *said.held_before], feed_rows.SETTLED)
+        for key, message in said.failed:
+            feed_rows.settle(tx, link, [key], feed_rows.FAILED, message)
+
+    delivery.door.database.retrying(settle)
+    report.considered += len(said.taken) + len(said.held_before) + len(said.failed) + len(said.unknown)
+    report.sent += len(said.taken)
+    report.unchanged += len(said.held_before)
+    report.failed += len(said.failed)
+    report.unconfirmed += len(said.unknown)
+
+
+def _count_unknown(delivery: Delivery, number: int) -> None:
+    delivery.report.considered += number
+    delivery.report.unconfirmed += number

@@ -1,0 +1,177 @@
+"""What two nodes of our own kind tell each other beside TAXII: epoch, terms, numbered batches.
+
+Rule: the headers count only from accounts of partners of kind stixnode; from anybody else they are
+ignored, so that nobody can make us forget what a partner has. Every answer to such a partner carries
+our epoch and the terms digest of the link it is about.
+
+    X-Exchange-Epoch   the history of the collection and the policy of the link, both directions
+    X-Exchange-Terms   digest of the agreement's meaning; another one is answered with 409
+    X-Exchange-Batch   `<session started, microseconds>;<n>`, with a POST
+
+Reads   the states of links, through `node.exchange`
+Writes  the partner's epoch, and the forgetting that follows from a new one, through `node.exchange`
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from werkzeug.datastructures import Headers
+
+from node.exchange import egress, feeds, links
+from node.exchange.sessions import SessionIn
+from node.sharing.links import Link
+from node.store.catalog import Collection
+from node.store.database import Tx
+from node.taxii.face import Visit
+from node.taxii.protocol import RequestRefused
+
+EPOCH = "X-Exchange-Epoch"
+TERMS = "X-Exchange-Terms"
+BATCH = "X-Exchange-Batch"
+
+_EPOCH_TEXT = re.compile(r"[!-~]{1,200}")
+_BATCH_TEXT = re.compile(r"([0-9]{1,18});([0-9]{1,18})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a partner of our own kind said of itself in one request.
+
+    Args:
+        epoch: Its epoch; "" when it said none.
+        terms: The terms digest it goes by, in hexadecimal; "" when it said none.
+        batch: (session started, number), or None.
+    """
+
+    epoch: str = ""
+    terms: str = ""
+    batch: tuple[int, int] | None = None
+
+
+def told(headers: Headers, link: Link | None) -> Told:
+    """What the request says of its sender; nothing unless the link is with our own kind.
+
+    Args:
+        headers: Of the request.
+        link: The link it is about, or None for a SOC account.
+
+    Raises:
+        RequestRefused: 400: a header that is not of its form.
+    """
+    if link is None or link.partner_kind != "stixnode":
+        return Told()
+    epoch, terms, batch = (headers.get(name, "").strip() for name in (EPOCH, TERMS, BATCH))
+    if epoch and _EPOCH_TEXT.fullmatch(epoch) is None:
+        raise _malformed(EPOCH, "Send the epoch as it was given.")
+    if not batch:
+        return Told(epoch, terms.lower())
+    match = _BATCH_TEXT.fullmatch(batch)
+    if match is None or int(match[2]) < 1:
+        raise _malformed(
+            BATCH, "Send the start of the session and the number of the batch, such as 1700000000000000;1."
+        )
+    return Told(epoch, terms.lower(), (int(match[1]), int(match[2])))
+
+
+def refuse_other_terms(said: Told, among: Sequence[Link]) -> Link:
+    """The link whose terms the partner goes by.
+
+    Args:
+        said: From `told`.
+        among: The links that the request may be about, the likeliest first; never empty.
+
+    Raises:
+        RequestRefused: 409: the partner goes by an agreement of another meaning.
+    """
+    if not said.terms:
+        return among[0]
+    for link in among:
+        if link.terms_digest.hex() == said.terms:
+            return link
+    digest = among[0].terms_digest.hex()
+    raise RequestRefused(
+        f"The two centres go by different terms of the agreement {among[0].terms.agreement}.",
+        remedy="Nothing crosses until both use the same file. Compare the terms digests by telephone.",
+        status=409,
+        code="terms_differ",
+        details={"terms": digest},
+        headers={TERMS: digest},
+    )
+
+
+def shown(collection: Collection, link: Link) -> dict[str, str]:
+    """The headers of an answer that is about a link; none for partners of another kind."""
+    if link.partner_kind != "stixnode":
+        return {}
+    return {EPOCH: egress.epoch_shown(collection, link), TERMS: link.terms_digest.hex()}
+
+
+def note_reader(visit: Visit, feed: Link, said: Told) -> None:
+    """Remember the epoch of a partner that reads its feed; a new one means that it lost its history.
+
+    The feed then offers everything again, because nothing is known any more of what the partner has.
+
+    Args:
+        visit: The request.
+        feed: The out-link that is read.
+        said: From `told`.
+    """
+    state = links.state(visit.tx, feed.name)
+    if not said.epoch or state is None or state.partner_epoch == said.epoch:
+        return
+    door = visit.face.door
+
+    def work(tx: Tx) -> None:
+        if links.note_partner_epoch(tx, feed.name, said.epoch):
+            feeds.forget(tx, feed)
+
+    door.database.retrying(work)
+
+
+def place_in_session(before: SessionIn | None, batch: tuple[int, int], epoch: str) -> bool:
+    """Whether a numbered batch is to be applied (True), or was applied already (False).
+
+    Args:
+        before: How far the partner's session has been applied, read in the transaction of the POST.
+        batch: The session's start, and the number of the batch in it.
+        epoch: The epoch that the partner tells of itself.
+
+    Raises:
+        RequestRefused: 409: an older session, or a batch that does not follow; `details` say where we are.
+    """
+    started, number = batch
+    if before is not None and started < before.started:
+        raise _out_of_step("The session is older than the one that is under way.", "session_old", before)
+    if before is None or started > before.started:
+        if number == 1:
+            return True
+        raise _out_of_step("The session is not known here, so it cannot go on.", "session_unknown", before)
+    if epoch != before.epoch:
+        raise _out_of_step("The session was begun in another epoch.", "session_old", before)
+    if number == before.have + 1:
+        return True
+    if number == before.have:
+        return False
+    raise _out_of_step(
+        f"Batch {number} does not follow on batch {before.have}.", "batch_out_of_order", before
+    )
+
+
+def _out_of_step(problem: str, code: str, before: SessionIn | None) -> RequestRefused:
+    details = (
+        {"have": 0, "started": 0} if before is None else {"have": before.have, "started": before.started}
+    )
+    return RequestRefused(
+        problem,
+        remedy="Nothing was stored. Begin a new session with batch 1 and send the whole feed again.",
+        status=409,
+        code=code,
+        details=details,
+    )
+
+
+def _malformed(name: str, remedy: str) -> RequestRefused:
+    return RequestRefused(f"The header {name} is malformed.", remedy=remedy, status=400)

@@ -1,0 +1,204 @@
+"""Objects of a collection: list, manifest, one object, its versions, and deletion.
+
+Rule: rights first, then the media type, then the query; so a stranger learns nothing. A SOC account
+reads the collection through its clearance and audience; a partner reads its feed as the collection,
+judged again at this moment. An object that the reader sees in no version does not exist for it.
+
+Reads   through `node.exchange.egress`
+Writes  deletions, through `node.exchange.ingress`; read positions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from flask import Blueprint, Response, request
+
+from node.exchange import egress, ingress
+from node.exchange.egress import Reader, Record, Selection, Versions
+from node.sharing.links import Link
+from node.store import catalog
+from node.store.database import Tx
+from node.taxii import cursors, exchange_headers, pages, queries, rights
+from node.taxii.cursors import Scope
+from node.taxii.face import Visit, answer, carry, negotiate, note, query, visit
+from node.taxii.protocol import API_ROOT, RequestRefused
+from node.taxii.queries import Query
+from node.taxii.rights import Right
+
+blueprint = Blueprint("objects", __name__)
+
+COLLECTION = f"{API_ROOT}collections/<name>/"
+OBJECT = f"{COLLECTION}objects/<object_id>/"
+
+Printed = Callable[[Sequence[Record], str | None], bytes]
+
+
+@blueprint.get(f"{COLLECTION}objects/")
+def get_objects(name: str) -> Response:
+    """A page of objects.
+
+    Source:
+        TAXII 2.1 section 5.4.
+    """
+    return _served(name, None, queries.LIST, Versions(), pages.objects, bodies=True)
+
+
+@blueprint.get(f"{COLLECTION}manifest/")
+def get_manifest(name: str) -> Response:
+    """The manifest of the page that the same query to the objects gives.
+
+    Source:
+        TAXII 2.1 section 5.3.
+    """
+    return _served(name, None, queries.LIST, Versions(), pages.manifest, bodies=False)
+
+
+@blueprint.get(OBJECT)
+def get_object(name: str, object_id: str) -> Response:
+    """One object, the newest version of it unless others are asked for.
+
+    Source:
+        TAXII 2.1 section 5.6.
+    """
+    return _served(name, object_id, queries.ONE, Versions(), pages.objects, bodies=True)
+
+
+@blueprint.get(f"{OBJECT}versions/")
+def get_versions(name: str, object_id: str) -> Response:
+    """The versions of one object.
+
+    Source:
+        TAXII 2.1 section 5.8.
+    """
+    return _served(
+        name, object_id, queries.VERSIONS, Versions(last=False, every=True), pages.versions, bodies=False
+    )
+
+
+@blueprint.delete(OBJECT)
+def delete_object(name: str, object_id: str) -> Response:
+    """Delete an object from this collection: all its versions, unless some are named.
+
+    Source:
+        TAXII 2.1 section 5.7; it leaves a tombstone here and goes to no partner.
+    """
+    with visit() as here:
+        right = rights.to_delete(here, name)
+        negotiate()
+        asked = query(queries.ONE)
+    door = here.face.door
+    reader = _reader(here)
+
+    def work(tx: Tx) -> int:
+        collection = catalog.lock(tx, right.collection.collection_id)
+        if not egress.holds(tx, door, collection, object_id, reader=reader):
+            return 0
+        return ingress.remove(
+            tx,
+            door,
+            collection,
+            object_id,
+            versions=asked.versions,
+            spec_versions=asked.spec_versions,
+            actor=f"account:{here.principal.account}",
+            now=here.face.now(),
+        )
+
+    if not door.database.retrying(work):
+        raise _no_object()
+    ingress.afterwards(door, now=here.face.now())
+    return answer(b"")
+
+
+def _served(
+    name: str,
+    object_id: str | None,
+    fields: frozenset[str],
+    default: Versions,
+    printed: Printed,
+    *,
+    bodies: bool,
+) -> Response:
+    with visit() as here:
+        right = rights.to_read(here, name)
+        _greet(here, right)
+        negotiate()
+        asked = query(fields)
+        scope = _scope(here, right, object_id, asked)
+        selection = Selection(
+            limit=asked.limit,
+            after=_position(here.tx, asked, scope),
+            ids=(object_id,) if object_id is not None else asked.ids,
+            types=asked.types,
+            versions=asked.versions or default,
+            spec_versions=asked.spec_versions,
+        )
+        page = _page(here, right, selection, bodies=bodies)
+        records = page.records
+        if object_id is not None and not records and not _holds(here, right, object_id):
+            raise _no_object()
+        token = None
+        if page.more and records:
+            token = cursors.make_next(records[-1].added, scope, catalog.node_row(here.tx).secret)
+        note(here, right.collection, records[-1].added if records else 0)
+        return answer(printed(records, token), headers=pages.dates(records))
+
+
+def _greet(here: Visit, right: Right) -> None:
+    """Take in what a partner of our own kind says of itself, and say the same of us."""
+    if right.feed is None:
+        return
+    said = exchange_headers.told(request.headers, right.feed)
+    exchange_headers.refuse_other_terms(said, (right.feed,))
+    exchange_headers.note_reader(here, right.feed, said)
+    carry(exchange_headers.shown(right.collection, right.feed))
+
+
+def _page(here: Visit, right: Right, selection: Selection, *, bodies: bool) -> egress.Page:
+    if right.feed is not None:
+        return egress.read_feed(here.face.door, right.feed, selection, now=here.now, bodies=bodies)
+    return egress.read_collection(here.tx, right.collection, _reader(here), selection, bodies=bodies)
+
+
+def _holds(here: Visit, right: Right, object_id: str) -> bool:
+    reader, link = (None, right.feed) if right.feed is not None else (_reader(here), None)
+    return egress.holds(here.tx, here.face.door, right.collection, object_id, reader=reader, link=link)
+
+
+def _reader(here: Visit) -> Reader:
+    return Reader(here.principal.clearance, here.principal.audience)
+
+
+def _scope(here: Visit, right: Right, object_id: str | None, asked: Query) -> Scope:
+    collection = right.collection
+    place = collection.id if right.feed is None else f"feed {right.feed.name}"
+    return Scope(
+        place=place if object_id is None else f"{place} {object_id}",
+        epoch=collection.epoch,
+        filters=asked.filters,
+        visibility=_link_visibility(right.feed) if right.feed is not None else _visibility(here),
+    )
+
+
+def _visibility(here: Visit) -> str:
+    return f"{here.principal.clearance} {','.join(sorted(here.principal.audience))}"
+
+
+def _link_visibility(link: Link) -> str:
+    return f"{link.name} {link.policy_digest.hex()}"
+
+
+def _position(tx: Tx, asked: Query, scope: Scope) -> int | None:
+    # With `next`, clients drop `added_after` or send it again; the position alone says where to go on.
+    if asked.next is None:
+        return asked.added_after
+    return cursors.read_next(asked.next, scope, catalog.node_row(tx).secret)
+
+
+def _no_object() -> RequestRefused:
+    return RequestRefused(
+        "There is no such object in this collection for this account.",
+        remedy="Look for it with match[id] in the manifest, or in another collection.",
+        status=404,
+    )
