@@ -54,7 +54,14 @@ def open_arrival(
         now: Microseconds.
     """
     row = tx.row(
-        _OPEN, at=now, kind=kind, collection_id=collection_id, link=link, actor=actor, source=source, counts="{}"
+        _OPEN,
+        at=now,
+        kind=kind,
+        collection_id=collection_id,
+        link=link,
+        actor=actor,
+        source=source,
+        counts="{}",
     )
     assert row is not None  # a RETURNING insert answers with its row
     return int(row[0])

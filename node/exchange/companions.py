@@ -40,7 +40,12 @@ def of(tx: Tx, door: Door, link: Link, going: Sequence[HeldBody], *, now: int) -
         last = [row for row in rows if row.is_last and (row.type == "marking-definition" or row.organisation)]
         if last:
             chosen[stix_id] = max(
-                last, key=lambda row: (row.version, row.spec_version, going[0].held.collection_id == row.collection_id)
+                last,
+                key=lambda row: (
+                    row.version,
+                    row.spec_version,
+                    going[0].held.collection_id == row.collection_id,
+                ),
             )
     candidates: list[Candidate] = []
     for row in sorted(chosen.values(), key=lambda row: (row.type != "marking-definition", row.stix_id)):
@@ -49,5 +54,7 @@ def of(tx: Tx, door: Door, link: Link, going: Sequence[HeldBody], *, now: int) -
             candidates.append(Candidate(HeldBody(row, body), companion=True))
     decisions = judge(tx, door, link, candidates, now=now, entering=True)
     return [
-        (one.row.held, decision) for one, decision in zip(candidates, decisions, strict=True) if decision.allowed
+        (one.row.held, decision)
+        for one, decision in zip(candidates, decisions, strict=True)
+        if decision.allowed
     ]

@@ -37,7 +37,9 @@ class Door:
 
     def link_of(self, partner: str, collection: str, direction: str) -> Link | None:
         """The link with a partner on one of our collections (by alias) in one direction."""
-        return next((one for one in self.partner_links(partner, direction) if one.collection == collection), None)
+        return next(
+            (one for one in self.partner_links(partner, direction) if one.collection == collection), None
+        )
 
     def out_links(self, collection: str) -> list[Link]:
         """All outgoing links of one of our collections (by alias)."""

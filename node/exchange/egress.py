@@ -82,7 +82,9 @@ class Item(NamedTuple):
         return Key(self.stix_id, self.spec_version, self.version, self.digest)
 
 
-def read_collection(tx: Tx, collection: Collection, reader: Reader, selection: Selection, *, bodies: bool) -> Page:
+def read_collection(
+    tx: Tx, collection: Collection, reader: Reader, selection: Selection, *, bodies: bool
+) -> Page:
     """A page of a collection as a SOC account may see it."""
     rows: list[pages.PageRow] = []
     for kind in selection.types or (None,):
@@ -127,7 +129,13 @@ def read_feed(door: Door, link: Link, selection: Selection, *, now: int, bodies:
 
 
 def holds(
-    tx: Tx, door: Door, collection: Collection, stix_id: str, *, reader: Reader | None = None, link: Link | None = None
+    tx: Tx,
+    door: Door,
+    collection: Collection,
+    stix_id: str,
+    *,
+    reader: Reader | None = None,
+    link: Link | None = None,
 ) -> bool:
     """Whether a recipient may see any version of an id: the difference between 404 and an empty answer."""
     if link is not None:
@@ -173,7 +181,9 @@ def bodies_of(door: Door, link: Link, keys: Sequence[Key], *, now: int) -> list[
             if row.key in wanted and row.state != feed_rows.OUT
         ]
         failing: list[tuple[FeedRow, WithheldLine | None]] = []
-        found = _released(tx, door, link, sorted(rows, key=lambda row: row.offered_at), None, failing, now=now)
+        found = _released(
+            tx, door, link, sorted(rows, key=lambda row: row.offered_at), None, failing, now=now
+        )
     _note(door, link, [], failing, now=now)
     return [_item(row, one) for row, one in found]
 
@@ -250,7 +260,12 @@ def _released(
         present = _selected(tx, link, present, selection)
     moment = max(now, collection.last_added)
     decisions = judge(
-        tx, door, link, [Candidate(one, companion=row.companion) for row, one in present], now=moment, entering=False
+        tx,
+        door,
+        link,
+        [Candidate(one, companion=row.companion) for row, one in present],
+        now=moment,
+        entering=False,
     )
     allowed: list[tuple[FeedRow, HeldBody]] = []
     for (row, one), decision in zip(present, decisions, strict=True):

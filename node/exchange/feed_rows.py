@@ -84,8 +84,10 @@ _TO_SEND = sa.text(
     f"select {_ROW} from feed_row f where f.link = :link and f.state < 2 order by f.offered_at limit :n"  # noqa: S608
 )
 _BY_IDS = spelled(
-    f"select {_ROW} from json_each(:ids) j join feed_row f on f.link = :link and f.stix_id = j.value",  # noqa: S608
-    f"select {_ROW} from unnest(cast(:ids as text[])) j(id) join feed_row f on f.link = :link and f.stix_id = j.id",  # noqa: S608
+    f"select {_ROW} from json_each(:ids) j cross join feed_row f on f.link = :link and f.stix_id = j.value",  # noqa: S608
+    # The link as an array: with a plain parameter a link that statistics do not know is read whole.
+    f"select {_ROW} from unnest(array_fill(cast(:link as text), array[cardinality(cast(:ids as text[]))]),"  # noqa: S608
+    " cast(:ids as text[])) j(link, id) join feed_row f on f.link = j.link and f.stix_id = j.id",
 )
 _OF_ID = sa.text(f"select {_ROW} from feed_row f where f.stix_id = :id order by f.link, f.offered_at")  # noqa: S608
 _PUT = sa.text(
@@ -195,7 +197,8 @@ def settle(tx: Tx, link: str, keys: Sequence[Key], state: int, message: str = ""
         message: The partner's words.
     """
     tx.many(
-        _STATE_BY_KEY, [{"link": link, "state": state, "message": message[:300], **key._asdict()} for key in keys]
+        _STATE_BY_KEY,
+        [{"link": link, "state": state, "message": message[:300], **key._asdict()} for key in keys],
     )
 
 

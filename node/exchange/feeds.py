@@ -112,7 +112,9 @@ def preview(tx: Tx, door: Door, link: Link, *, now: int, at_most: int = 100_000)
         window = _window(tx, collection, state.examined, due)
         due = []
         moment = max(now, collection.last_added)
-        standing = {row.key for row in feed_rows.by_ids(tx, link.name, window.ids) if row.state != feed_rows.OUT}
+        standing = {
+            row.key for row in feed_rows.by_ids(tx, link.name, window.ids) if row.state != feed_rows.OUT
+        }
         decided = _decide(tx, door, link, collection, window.ids, now=moment)
         steps.extend(_step(one, already=key_of(one.held) in standing) for one in decided)
         state = state._replace(examined=window.examined)
@@ -141,7 +143,9 @@ def _advance_once(tx: Tx, door: Door, link: Link, *, now: int) -> Advanced:
         policy=link.policy_digest,
     )
     if state.epoch != collection.epoch:
-        feed_rows.offer_again(tx, link.name)  # our history is new: what was confirmed in the old one may be lost
+        feed_rows.offer_again(
+            tx, link.name
+        )  # our history is new: what was confirmed in the old one may be lost
     state = _renewed(state, link, collection)
     window = _window(tx, collection, state.examined, feed_rows.take_due(tx, link.name))
     decided = _decide(tx, door, link, collection, window.ids, now=max(now, collection.last_added))
@@ -158,7 +162,10 @@ def _renewed(state: Feed, link: Link, collection: Collection) -> Feed:
     ):
         return state
     return state._replace(
-        examined=0, policy_digest=link.policy_digest, epoch=collection.epoch, collection_id=collection.collection_id
+        examined=0,
+        policy_digest=link.policy_digest,
+        epoch=collection.epoch,
+        collection_id=collection.collection_id,
     )
 
 
@@ -188,7 +195,9 @@ def _decide(
     decisions: dict[Key, Decision] = {}
     for group, is_entering in ((entering, True), (staying, False)):
         candidates = [Candidate(one, companion=one.held.stix_id in accompanies) for one in group]
-        for one, decision in zip(group, judge(tx, door, link, candidates, now=now, entering=is_entering), strict=True):
+        for one, decision in zip(
+            group, judge(tx, door, link, candidates, now=now, entering=is_entering), strict=True
+        ):
             decisions[key_of(one.held)] = decision
     decided: list[_Decided] = []
     going = [one for one in rows if decisions[key_of(one.held)].allowed]

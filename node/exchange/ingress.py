@@ -34,7 +34,17 @@ from node.store import catalog, highwater
 from node.store.catalog import Collection
 from node.store.database import Tx
 
-__all__ = ["AdmitReport", "Outcome", "Result", "Source", "accept", "admit", "afterwards", "remove", "undelete"]
+__all__ = [
+    "AdmitReport",
+    "Outcome",
+    "Result",
+    "Source",
+    "accept",
+    "admit",
+    "afterwards",
+    "remove",
+    "undelete",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +205,9 @@ def _admit(
     for item in sorted(items, key=lambda item: 4 if item.one is None else sort_order(item.one.type)):
         _decide(item, known, batch)
     flow_id = 0 if source.link is None else _flow_number(tx, source.link)
-    placing.place(tx, known, batch.placement, origin=batch.origin, flow_id=flow_id, arrival_id=arrival_id, now=now)
+    placing.place(
+        tx, known, batch.placement, origin=batch.origin, flow_id=flow_id, arrival_id=arrival_id, now=now
+    )
     report = _enter(tx, collection, items, known, batch, arrival_id)
     written = batch.placement.written_ids()
     if written:

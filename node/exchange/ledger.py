@@ -68,7 +68,7 @@ _RECEIVE = sa.text(
     " arrival_id = excluded.arrival_id"
 )
 _RECEIVED_BY_IDS = spelled(
-    f"select {_RECEIVED} from json_each(:ids) j join received r on r.stix_id = j.value",  # noqa: S608
+    f"select {_RECEIVED} from json_each(:ids) j cross join received r on r.stix_id = j.value",  # noqa: S608
     f"select {_RECEIVED} from unnest(cast(:ids as text[])) j(id) join received r on r.stix_id = j.id",  # noqa: S608
 )
 _OUTCOMES = sa.text(
@@ -85,14 +85,16 @@ _LET_GO = sa.text(
     " and version = :version and digest = :digest"
 )
 _WITHHELD_BY_IDS = spelled(
-    f"select {_WITHHELD} from json_each(:ids) j join withheld w on w.link = :link and w.stix_id = j.value",  # noqa: S608
+    f"select {_WITHHELD} from json_each(:ids) j cross join withheld w on w.link = :link and w.stix_id = j.value",  # noqa: S608
     f"select {_WITHHELD} from unnest(cast(:ids as text[])) j(id) join withheld w on w.link = :link and w.stix_id = j.id",  # noqa: S608
 )
 _WAITING_FOR = spelled(
-    "select distinct w.link, w.stix_id from json_each(:ids) j join withheld w on w.waits_for = j.value",
+    "select distinct w.link, w.stix_id from json_each(:ids) j cross join withheld w on w.waits_for = j.value",
     "select distinct w.link, w.stix_id from unnest(cast(:ids as text[])) j(id) join withheld w on w.waits_for = j.id",
 )
-_WITHHELD_OF_ID = sa.text(f"select {_WITHHELD} from withheld w where w.stix_id = :id order by w.link, w.version")  # noqa: S608
+_WITHHELD_OF_ID = sa.text(
+    f"select {_WITHHELD} from withheld w where w.stix_id = :id order by w.link, w.version"
+)  # noqa: S608
 _WITHHELD_OF_LINK = sa.text(
     f"select {_WITHHELD} from withheld w where w.link = :link order by w.at, w.stix_id limit :n"  # noqa: S608
 )

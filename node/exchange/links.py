@@ -17,9 +17,7 @@ from node.store.database import Tx
 
 NEW = "new; nothing crosses before `stixnode resume`"
 
-_COLUMNS = (
-    "name, partner, paused, pause_reason, partner_epoch, last_try, last_success, last_new, next_try, failures, last_error"
-)
+_COLUMNS = "name, partner, paused, pause_reason, partner_epoch, last_try, last_success, last_new, next_try, failures, last_error"
 _ALL = sa.text(f"select {_COLUMNS} from link order by name")  # noqa: S608
 _ONE = sa.text(f"select {_COLUMNS} from link where name = :name")  # noqa: S608
 _NEW = sa.text(
@@ -60,7 +58,9 @@ def ensure(tx: Tx, links: Iterable[Link]) -> list[str]:
     """Give every link a row, paused where it is new; the names of the new ones."""
     known = states(tx)
     fresh = [one for one in links if one.name not in known]
-    tx.many(_NEW, [{"name": one.name, "partner": one.partner, "paused": True, "reason": NEW} for one in fresh])
+    tx.many(
+        _NEW, [{"name": one.name, "partner": one.partner, "paused": True, "reason": NEW} for one in fresh]
+    )
     return [one.name for one in fresh]
 
 

@@ -123,8 +123,16 @@ def _make_room(tx: Tx, known: Known, draft: Draft, origin: str, now: int) -> Non
         objects.to_history(
             tx,
             Replaced(
-                held.collection_id, now, held.stix_id, held.added, held.version, held.spec_version, held.origin,
-                reason, held.digest, body,
+                held.collection_id,
+                now,
+                held.stix_id,
+                held.added,
+                held.version,
+                held.spec_version,
+                held.origin,
+                reason,
+                held.digest,
+                body,
             ),  # fmt: skip
         )
         objects.remove(tx, held)
@@ -190,13 +198,19 @@ def _write_rows(
         for draft, its in zip(drafts, flags[len(rows) :], strict=True):
             flags_by_date[draft.added] = its
         for row, its in zip(rows, flags, strict=False):
-            if (row.is_first, row.is_last, row.is_newest_spec) != (its.is_first, its.is_last, its.is_newest_spec):
+            if (row.is_first, row.is_last, row.is_newest_spec) != (
+                its.is_first,
+                its.is_last,
+                its.is_newest_spec,
+            ):
                 flips.append((row.added, its.is_first, its.is_last, its.is_newest_spec))
         if stix_id in changed:
             ranked.extend((row, max(row.rank, changed[stix_id].rank)) for row in rows)
     owner_ranks = {stix_id: row.rank for stix_id, row in known.owners.items()}
     owner_ranks.update({stix_id: row.rank for stix_id, row in changed.items()})
-    drafts_in_order = sorted((draft for drafts in by_id.values() for draft in drafts), key=lambda draft: draft.added)
+    drafts_in_order = sorted(
+        (draft for drafts in by_id.values() for draft in drafts), key=lambda draft: draft.added
+    )
     new_rows = [
         _row(collection_id, draft, flags_by_date[draft.added], owner_ranks, origin, flow_id, arrival_id)
         for draft in drafts_in_order
@@ -278,7 +292,16 @@ def _keep_history(tx: Tx, collection_id: int, one: StixObject, origin: str, reas
     objects.to_history(
         tx,
         Replaced(
-            collection_id, now, one.id, 0, one.version or 0, one.spec_version, origin, reason, one.digest, one.body
+            collection_id,
+            now,
+            one.id,
+            0,
+            one.version or 0,
+            one.spec_version,
+            origin,
+            reason,
+            one.digest,
+            one.body,
         ),
     )
 

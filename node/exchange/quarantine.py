@@ -50,7 +50,7 @@ _PUT = sa.text(
     " quarantine.state end, reason = excluded.reason, detail = excluded.detail"
 )
 _DISCARDED = spelled(
-    "select q.stix_id, q.digest from json_each(:ids) j join quarantine q on q.link = :link and q.stix_id = j.value"
+    "select q.stix_id, q.digest from json_each(:ids) j cross join quarantine q on q.link = :link and q.stix_id = j.value"
     " where q.state = 'discarded'",
     "select q.stix_id, q.digest from unnest(cast(:ids as text[])) j(id) join quarantine q"
     " on q.link = :link and q.stix_id = j.id where q.state = 'discarded'",
@@ -61,7 +61,7 @@ _CLOSE = sa.text(
     " and state = 'waiting'"
 )
 _WAITING_IDS = spelled(
-    "select distinct q.stix_id from json_each(:ids) j join quarantine q on q.stix_id = j.value where q.state = 'waiting'",
+    "select distinct q.stix_id from json_each(:ids) j cross join quarantine q on q.stix_id = j.value where q.state = 'waiting'",
     "select distinct q.stix_id from unnest(cast(:ids as text[])) j(id) join quarantine q on q.stix_id = j.id"
     " where q.state = 'waiting'",
 )
@@ -85,7 +85,16 @@ def name_of(link: str, key: Key) -> str:
 
 
 def set_aside(
-    tx: Tx, link: str, collection_id: int, key: Key, body: bytes, *, reason: str, detail: str, arrival_id: int, now: int
+    tx: Tx,
+    link: str,
+    collection_id: int,
+    key: Key,
+    body: bytes,
+    *,
+    reason: str,
+    detail: str,
+    arrival_id: int,
+    now: int,
 ) -> str:
     """Put an object aside for a person; the entry's name. Putting it aside again changes nothing."""
     entry = name_of(link, key)
@@ -109,7 +118,9 @@ def discarded(tx: Tx, link: str, ids: Iterable[str]) -> set[tuple[str, bytes]]:
     wanted = sorted(set(ids))
     if not wanted:
         return set()
-    return {(stix_id, bytes(digest)) for stix_id, digest in tx.rows(_DISCARDED, ids=tx.listed(wanted), link=link)}
+    return {
+        (stix_id, bytes(digest)) for stix_id, digest in tx.rows(_DISCARDED, ids=tx.listed(wanted), link=link)
+    }
 
 
 def close(tx: Tx, keys: Sequence[Key], *, now: int) -> None:

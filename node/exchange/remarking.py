@@ -116,7 +116,8 @@ def _rank(tx: Tx, door: Door, collection: Collection, rows: Sequence[Held], *, n
             objects.set_rank(tx, row, rank=row.rank, effective=strict)
     placing.rerank(tx, collection.collection_id, ranked, now=now)
     elsewhere = {
-        stix_id: [row for row in held[stix_id] if row.collection_id != collection.collection_id] for stix_id in held
+        stix_id: [row for row in held[stix_id] if row.collection_id != collection.collection_id]
+        for stix_id in held
     }
     for owner in changed_owners:
         if any(row.collection_id != collection.collection_id for row in held.get(owner.stix_id, ())):
@@ -124,7 +125,9 @@ def _rank(tx: Tx, door: Door, collection: Collection, rows: Sequence[Held], *, n
             objects.tighten_elsewhere(
                 tx, owner.stix_id, rank=owner.rank, except_collection=collection.collection_id
             )
-    due.note_written(tx, door, collection, ids, {stix_id: each for stix_id, each in elsewhere.items() if each})
+    due.note_written(
+        tx, door, collection, ids, {stix_id: each for stix_id, each in elsewhere.items() if each}
+    )
     due.note_removed(tx, door, collection, ids)
     return len(rows)
 

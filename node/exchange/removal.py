@@ -46,13 +46,20 @@ def remove(
         now: Microseconds.
     """
     rows = [
-        row for row in objects.held_by_ids(tx, [stix_id]).get(stix_id, ()) if row.collection_id == collection.collection_id
+        row
+        for row in objects.held_by_ids(tx, [stix_id]).get(stix_id, ())
+        if row.collection_id == collection.collection_id
     ]
     going = chosen(rows, versions or Versions(last=False, every=True), spec_versions, every_spec=True)
     if going:
         bury(tx, door, collection, going, reason=DELETED, actor=actor, now=now)
         log.record(
-            tx, now=now, actor=actor, act="delete", subject=stix_id, details={"from": collection.alias, "rows": len(going)}
+            tx,
+            now=now,
+            actor=actor,
+            act="delete",
+            subject=stix_id,
+            details={"from": collection.alias, "rows": len(going)},
         )
     return len(going)
 
@@ -92,7 +99,8 @@ def bury(
         flips.extend(
             (row.added, its.is_first, its.is_last, its.is_newest_spec)
             for row, its in zip(rows, flags, strict=True)
-            if (row.is_first, row.is_last, row.is_newest_spec) != (its.is_first, its.is_last, its.is_newest_spec)
+            if (row.is_first, row.is_last, row.is_newest_spec)
+            != (its.is_first, its.is_last, its.is_newest_spec)
         )
     objects.set_flags(tx, collection.collection_id, flips)
     catalog.bump(tx, collection.collection_id, rewritten=True, superseded=bool(flips))

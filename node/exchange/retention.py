@@ -24,7 +24,9 @@ def erase_due(door: Door, *, now: int) -> int:
         flows = catalog.flows(tx)
     erased = 0
     for collection in collections:
-        for flow_id, days in _limits(door, collection, {number: name for number, (name, _) in flows.items()}).items():
+        for flow_id, days in _limits(
+            door, collection, {number: name for number, (name, _) in flows.items()}
+        ).items():
             if days <= 0:
                 continue
             while True:
@@ -47,7 +49,9 @@ def _limits(door: Door, collection: Collection, flows: dict[int, str]) -> dict[i
         for link in door.links:
             named = f"{link.terms.agreement}/{link.flow}/{link.partner}"
             if link.direction == "in" and named == name and link.collection == collection.alias:
-                limits[number] = min(days for days in (link.keep_days, collection.keep_days or link.keep_days) if days)
+                limits[number] = min(
+                    days for days in (link.keep_days, collection.keep_days or link.keep_days) if days
+                )
     return limits
 
 

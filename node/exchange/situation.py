@@ -73,12 +73,16 @@ class Known:
     def held_row(self, one: StixObject) -> objects.Held | None:
         """The stored row of exactly this version in this collection."""
         version = version_of(one)
-        return next((row for row in self.held.get(one.id, ()) if same_key(version_of_row(row), version)), None)
+        return next(
+            (row for row in self.held.get(one.id, ()) if same_key(version_of_row(row), version)), None
+        )
 
     def define(self, definition: owner_rows.Definition) -> None:
         """A marking definition was stored by this batch: later objects of the batch may name it."""
         self.definitions = [
-            one for one in self.definitions if (one.stix_id, one.origin) != (definition.stix_id, definition.origin)
+            one
+            for one in self.definitions
+            if (one.stix_id, one.origin) != (definition.stix_id, definition.origin)
         ]
         self.definitions.append(definition)
 

@@ -164,12 +164,18 @@ def decide_arrival(arriving: Arriving, situation: Situation, bringer: Bringer, *
     return _version_not_held(arriving, situation, bringer, now=now)
 
 
-def _same_key_other_digest(arriving: Arriving, held: Version, situation: Situation, bringer: Bringer) -> Verdict:
+def _same_key_other_digest(
+    arriving: Arriving, held: Version, situation: Situation, bringer: Bringer
+) -> Verdict:
     theirs, by_link = arriving.version, bringer.partner is not None
     if bringer.either_may_edit and by_link:
         if _stands(theirs, held):
-            return Verdict(Action.REPLACE, Outcome.RESTATED, "tie", "Of two texts of one version this one stands.")
-        return Verdict(Action.NOTE_LOSER, Outcome.VARIANT, "tie", "Of two texts of one version the held one stands.")
+            return Verdict(
+                Action.REPLACE, Outcome.RESTATED, "tie", "Of two texts of one version this one stands."
+            )
+        return Verdict(
+            Action.NOTE_LOSER, Outcome.VARIANT, "tie", "Of two texts of one version the held one stands."
+        )
     if bringer.accepted or (by_link and situation.owner == bringer.partner):
         return Verdict(Action.REPLACE, Outcome.RESTATED, "restated", "Its owner restated this version.")
     if bringer.restate and situation.owner == LOCAL:
@@ -184,7 +190,10 @@ def _same_key_other_digest(arriving: Arriving, held: Version, situation: Situati
         return _keep(Outcome.ECHO, "", "Our own rendition came back.")
     if situation.owner == NOBODY and theirs.revoked and not held.revoked:
         return Verdict(
-            Action.REPLACE, Outcome.RESTATED, "revoked_stands", "Of two texts of one version the revoked one stands."
+            Action.REPLACE,
+            Outcome.RESTATED,
+            "revoked_stands",
+            "Of two texts of one version the revoked one stands.",
         )
     return _keep(Outcome.VARIANT, "variant", "This version is held with different content; ours stands.")
 
@@ -193,13 +202,17 @@ def _version_not_held(arriving: Arriving, situation: Situation, bringer: Bringer
     partner, owner = bringer.partner, situation.owner
     if partner is not None and not bringer.accepted:
         if _in_the_future(arriving, now):
-            return _aside("future_timestamp", "Its `created` or `modified` is more than 24 hours ahead of our clock.")
+            return _aside(
+                "future_timestamp", "Its `created` or `modified` is more than 24 hours ahead of our clock."
+            )
         if not bringer.either_may_edit:
             if owner is None and arriving.claimant == LOCAL:
                 return _aside("foreign_edit", "It names us as its author, and we never had it.")
             if owner not in (None, NOBODY, partner):
                 whose = "ours" if owner == LOCAL else f"{owner}'s"
-                return _aside("foreign_edit", f"The object is {whose}; only its owner may bring another version.")
+                return _aside(
+                    "foreign_edit", f"The object is {whose}; only its owner may bring another version."
+                )
     if partner is None:
         if _in_the_future(arriving, now):
             return _keep(
@@ -209,10 +222,14 @@ def _version_not_held(arriving: Arriving, situation: Situation, bringer: Bringer
             )
         if owner not in (None, NOBODY, LOCAL) and not bringer.either_may_edit:
             return _keep(
-                Outcome.REFUSED, "not_owner", f"The object is {owner}'s; only its owner may bring another version."
+                Outcome.REFUSED,
+                "not_owner",
+                f"The object is {owner}'s; only its owner may bring another version.",
             )
         if any(one.revoked and one.spec_version == arriving.version.spec_version for one in situation.held):
-            return _keep(Outcome.REFUSED, "revoked", "The object is revoked; a revoked object has no further versions.")
+            return _keep(
+                Outcome.REFUSED, "revoked", "The object is revoked; a revoked object has no further versions."
+            )
     return Verdict(Action.STORE, Outcome.STORED)
 
 

@@ -98,7 +98,9 @@ class Tx:
         names = ", ".join(f'"{column.name}"' for column in table.columns)
         if self.dialect == "sqlite":
             marks = ", ".join("?" * len(table.columns))
-            self.connection.exec_driver_sql(f'insert into "{table.name}" ({names}) values ({marks})', list(rows))
+            self.connection.exec_driver_sql(
+                f'insert into "{table.name}" ({names}) values ({marks})', list(rows)
+            )
             return
         driver: Any = self.connection.connection.driver_connection
         types = [_POSTGRESQL_TYPES[type(column.type).__name__] for column in table.columns]
@@ -206,7 +208,8 @@ def _driver_url(url: str, password: str | None) -> URL:
         parsed = make_url(url)
     except sa.exc.ArgumentError as cause:
         raise StoreError(
-            f"{url!r} is not a database address.", remedy="Write sqlite:///FILE or postgresql://USER@HOST/NAME."
+            f"{url!r} is not a database address.",
+            remedy="Write sqlite:///FILE or postgresql://USER@HOST/NAME.",
         ) from cause
     name = parsed.get_backend_name()
     if name == "sqlite":
@@ -253,7 +256,13 @@ def _sqlite_engines(url: URL) -> tuple[Engine, Engine]:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode=wal", "synchronous=full", "trusted_schema=off", "cell_size_check=on", "cache_size=-16000"):
+    for pragma in (
+        "journal_mode=wal",
+        "synchronous=full",
+        "trusted_schema=off",
+        "cell_size_check=on",
+        "cache_size=-16000",
+    ):
         cursor.execute(f"pragma {pragma}")
     journal = cursor.execute("pragma journal_mode").fetchone()[0]
     level = cursor.execute("pragma synchronous").fetchone()[0]
@@ -268,10 +277,20 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 def _postgresql_engines(url: URL) -> tuple[Engine, Engine]:
     options = {"connect_timeout": BUSY_SECONDS}
     writer = sa.create_engine(
-        url, connect_args=options, pool_size=8, max_overflow=56, isolation_level="READ COMMITTED", pool_pre_ping=True
+        url,
+        connect_args=options,
+        pool_size=8,
+        max_overflow=56,
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
     )
     reader = sa.create_engine(
-        url, connect_args=options, pool_size=16, max_overflow=48, isolation_level="AUTOCOMMIT", pool_pre_ping=True
+        url,
+        connect_args=options,
+        pool_size=16,
+        max_overflow=48,
+        isolation_level="AUTOCOMMIT",
+        pool_pre_ping=True,
     )
     sa.event.listen(writer, "connect", _prepare_postgresql)
     sa.event.listen(reader, "connect", _prepare_postgresql)
@@ -305,7 +324,9 @@ def _translated(cause: Exception) -> StoreError:
     state = getattr(driver, "sqlstate", None)
     if state in ("40001", "40P01", "55P03") or (isinstance(cause, OperationalError) and "locked" in text):
         return StoreBusy(f"The database is busy: {text}.", remedy="Nothing was stored; try again.")
-    return StoreError(f"The database refused: {text}.", remedy="Run stixnode check; nothing of this step was stored.")
+    return StoreError(
+        f"The database refused: {text}.", remedy="Run stixnode check; nothing of this step was stored."
+    )
 
 
 _POSTGRESQL_TYPES = {

@@ -41,7 +41,7 @@ class Recovery:
 
     @property
     def new_history(self) -> bool:
-        """Every collection got a new epoch; the caller pauses every link and says so."""
+        """Every collection got a new epoch, and every link waits for a person."""
         return bool(self.behind) or self.other_server
 
 
@@ -93,6 +93,7 @@ def recover(
     now: int,
     new_id: Callable[[], str],
     new_secret: Callable[[], bytes],
+    then: Callable[[Tx, Recovery], None] | None = None,
 ) -> Recovery:
     """Begin a new history if the database went back or is another server; call it at every start.
 
@@ -101,9 +102,11 @@ def recover(
         now: The present moment; new dates lie above it and above every mark.
         new_id: Random ids for epochs and for the instance.
         new_secret: 32 random bytes, so that no `next` of the lost history is taken again.
+        then: What belongs to a new history beyond the store: every link is paused, the act recorded.
+            It runs in the same transaction, or a crash in between would leave the links open.
 
     Returns:
-        What was found. If `new_history`, the caller pauses every link and records the act.
+        What was found.
     """
     identity = database.server_identity()
     known = marks(data_dir)
@@ -123,6 +126,8 @@ def recover(
                 catalog.lock(tx, held.collection_id)
                 mark = max(now, known.get(held.id, 0))
                 catalog.renew_epoch(tx, held.collection_id, epoch=new_id(), at_least=mark)
+            if then is not None:
+                then(tx, found)
         elif node.server_identity != identity:
             catalog.renew_node(tx, instance=node.instance, secret=node.secret, server_identity=identity)
         return found

@@ -52,9 +52,7 @@ class HeldBody(NamedTuple):
 
 
 _HELD = ", ".join("o." + name for name in Held._fields)
-WANTED_POSTGRESQL = (
-    "unnest(array_fill(cast(:c as int4), array[cardinality(cast(:ids as text[]))]), cast(:ids as text[])) j(c, id)"
-)
+WANTED_POSTGRESQL = "unnest(array_fill(cast(:c as int4), array[cardinality(cast(:ids as text[]))]), cast(:ids as text[])) j(c, id)"
 
 _BY_IDS = spelled(
     f"select {_HELD} from json_each(:ids) j cross join collection c cross join object o indexed by object_id"  # noqa: S608
@@ -260,4 +258,3 @@ def _held(row: Sequence[Any]) -> Held:
 
 def _with_body(row: Sequence[Any]) -> HeldBody:
     return HeldBody(_held(row), bytes(row[-1]))
-

@@ -41,7 +41,7 @@ class Tombstone(NamedTuple):
 
 
 _OWNERS = spelled(
-    "select o.stix_id, o.owner, o.rank, o.newest_version from json_each(:ids) j join owner o on o.stix_id = j.value",
+    "select o.stix_id, o.owner, o.rank, o.newest_version from json_each(:ids) j cross join owner o on o.stix_id = j.value",
     "select o.stix_id, o.owner, o.rank, o.newest_version from unnest(cast(:ids as text[])) j(id)"
     " join owner o on o.stix_id = j.id",
 )
@@ -51,7 +51,7 @@ _PUT_OWNER = sa.text(
     " where excluded.newest_version >= owner.newest_version"
 )
 _TOMBSTONES = spelled(
-    "select t.* from json_each(:ids) j join tombstone t on t.collection_id = :c and t.stix_id = j.value",
+    "select t.* from json_each(:ids) j cross join tombstone t on t.collection_id = :c and t.stix_id = j.value",
     "select t.* from unnest(cast(:ids as text[])) j(id) join tombstone t on t.collection_id = :c and t.stix_id = j.id",
 )
 _TOMBSTONES_OF = sa.text("select * from tombstone where stix_id = :id")
@@ -140,7 +140,9 @@ def definitions(tx: Tx) -> list[Definition]:
 
 def put_definition(tx: Tx, definition: Definition, *, now: int) -> None:
     """Note what a marking definition means, and that rows naming it must be ranked again."""
-    before = {(one.stix_id, one.origin): one for one in definitions(tx)}.get((definition.stix_id, definition.origin))
+    before = {(one.stix_id, one.origin): one for one in definitions(tx)}.get(
+        (definition.stix_id, definition.origin)
+    )
     tx.run(_PUT_MARKING, **definition._asdict())
     kind = "marking" if before is None else "redefined"
     if before is None or (before.meaning, before.author) != (definition.meaning, definition.author):

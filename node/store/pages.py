@@ -134,7 +134,9 @@ def _statement(
     elif lite:
         source = 'json_each(:ids) j cross join "object" o indexed by object_id where o.collection_id = :c and o.stix_id = j.value'
     else:
-        source = f'{WANTED_POSTGRESQL} join "object" o on o.collection_id = j.c and o.stix_id = j.id where true'
+        source = (
+            f'{WANTED_POSTGRESQL} join "object" o on o.collection_id = j.c and o.stix_id = j.id where true'
+        )
     parts = ["o.added > :a", "o.effective_rank <= :rank"]
     if by_type:
         parts.append("o.type = :type")

@@ -1,1 +1,13 @@
-"""To be described."""
+"""Carrying objects between partners.
+
+    client      one partner's server, asked through a guarded line (`connection`, `refusals`, `answers`)
+    bookmarks   how far each incoming link has read, in the partner's own words
+    pull        fetch page by page, each page whole or not at all
+    push        bring what the feed holds: `batches` to our own kind, `foreign` to other software
+    rounds      one round of one link, and when it is tried again
+    worker      rounds of all links, one thread a partner, one lease a partner
+    plan        what a round would do; `explain` says why an object did or did not go
+
+Rule: what comes and goes is judged by `node.exchange`, never here; this room only carries, counts and
+remembers how far it came. Read `pull` first, then `batches`.
+"""

@@ -206,15 +206,13 @@ def check_type(partner: str, answer: Answer) -> None:
     """
     written = answer.headers.get("Content-Type", "")
     if written.split(";")[0].strip().lower() not in _TYPES:
-        raise _nonsense(
-            partner, answer, f"the type {printable(written, 60)!r} in place of application/taxii+json"
-        )
+        raise _nonsense(partner, answer, f"the type {printable(written, 60)!r}, not application/taxii+json")
 
 
 def _nonsense(partner: str, answer: Answer, what: str) -> PartnerUnreachable:
     return PartnerUnreachable(
         f"{partner} answered with status {answer.status} and {what}; nothing was stored.",
-        remedy=f"It is tried again by itself; if it lasts, check that api_root is {partner}'s TAXII 2.1 API root.",
+        remedy="It is tried again by itself; if it lasts, check that api_root is its TAXII 2.1 API root.",
     )
 
 

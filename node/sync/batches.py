@@ -151,9 +151,8 @@ def _batch(delivery: Delivery, before: SessionOut | None) -> tuple[list[Key], li
 
 def _bring(delivery: Delivery, keys: list[Key], items: Sequence[Item]) -> bool:
     """Send one batch and settle it by the answer; whether it is worth going on."""
-    current = _session(delivery)
-    assert current is not None  # a batch is stored in its session
-    headers = {**delivery.headers, BATCH: f"{current.started};{current.sent + 1}"}
+    session = _session(delivery) or SessionOut(0, "", 0, None)  # the batch is stored in it
+    headers = {**delivery.headers, BATCH: f"{session.started};{session.sent + 1}"}
     try:
         status = delivery.client.add_objects(delivery.remote, envelope_of(items), headers)
     except Conflict:

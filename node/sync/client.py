@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 from requests.adapters import BaseAdapter
@@ -38,6 +38,7 @@ from node.sync.answers import (
 from node.sync.connection import Answer, Line, Patience
 
 LONGEST_CONTENT = 100 * 1024 * 1024
+_Told = TypeVar("_Told", CollectionFlags, FetchedPage, Status)
 _ALL_VERSIONS: dict[str, Any] = {"version": "all", "spec_version": ("2.0", "2.1")}
 
 
@@ -184,10 +185,14 @@ class Partner:
             root = ApiRoot(self.api_root, conn=self._connection)
             try:
                 length = root.max_content_length
-            except (TAXIIServiceException, TypeError):
-                length = None  # some servers leave out what the standard requires
+            except (TAXIIServiceException, PartnerRefused, TypeError):
+                length = None  # some servers leave out what the standard requires, or the resource itself
             self._longest = length if isinstance(length, int) and length > 0 else LONGEST_CONTENT
         return self._longest
+
+    def interrupt(self) -> None:
+        """End the request that is under way, from another thread; it becomes a PartnerUnreachable."""
+        self._line.interrupt()
 
     def close(self) -> None:
         """Let the connection go."""
@@ -207,5 +212,5 @@ class Partner:
     def _say(self, headers: Mapping[str, str] | None) -> None:
         self._connection.headers = dict(headers or {}) if self.kind == "stixnode" else {}
 
-    def _ours(self, value: Any) -> Any:
+    def _ours(self, value: _Told) -> _Told:
         return value if self.kind == "stixnode" else replace(value, epoch="", terms="")

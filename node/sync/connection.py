@@ -47,13 +47,13 @@ class Patience:
         connect: Seconds for the connection.
         read: Seconds of silence.
         whole: Seconds from the first byte sent to the last byte received.
-        bytes: Size above which an answer is not read on.
+        most_bytes: Size above which an answer is not read on.
     """
 
     connect: float = 5.0
     read: float = 30.0
     whole: float = 60.0
-    bytes: int = 64 * 1024 * 1024
+    most_bytes: int = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +156,10 @@ class Line:
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as cause:
             raise self._unreachable(where, cause, late=late.is_set()) from cause
 
+    def interrupt(self) -> None:
+        """End the request that is under way, from another thread."""
+        _shut(self._sockets)
+
     def close(self) -> None:
         """Let the line go."""
         self._adapter.close()
@@ -168,9 +172,7 @@ class Line:
         try:
             self._check_coding(response, where)
             usable = response.status_code < 300
-            body = self._read(
-                response, where, started, self._patience.bytes if usable else _ERROR_BYTES, cut=not usable
-            )
+            body = self._read(response, where, started, cut=not usable)
         finally:
             response.close()
         if not usable:
@@ -185,9 +187,8 @@ class Line:
                 remedy=f"Ask {self.partner} to obey Accept-Encoding: identity.",
             )
 
-    def _read(
-        self, response: requests.Response, where: str, started: float, limit: int, *, cut: bool
-    ) -> bytes:
+    def _read(self, response: requests.Response, where: str, started: float, *, cut: bool) -> bytes:
+        limit = _ERROR_BYTES if cut else self._patience.most_bytes
         promised = response.headers.get("Content-Length", "")
         if promised.isdigit() and int(promised) > limit and not cut:
             raise self._too_large(where)
@@ -235,8 +236,8 @@ class Line:
 
     def _too_large(self, where: str) -> PartnerError:
         return AnswerTooLarge(
-            f"{self.partner} answered {where} with more than {self._patience.bytes} bytes.",
-            remedy="Fewer objects are asked for at a time; if a single one is that large, it cannot be fetched.",
+            f"{self.partner} answered {where} with more than {self._patience.most_bytes} bytes.",
+            remedy="Fewer objects are asked for at a time; a single one of that size cannot be fetched.",
         )
 
     def _unreachable(self, where: str, cause: Exception, *, late: bool) -> PartnerUnreachable:
@@ -299,7 +300,7 @@ class _WatchedAdapter(HTTPAdapter):
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _watched_pools(self._watched_sockets)
 
 

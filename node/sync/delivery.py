@@ -18,7 +18,6 @@ from node.exchange.ledger import Key
 from node.sharing.links import Link
 from node.stix import envelope
 from node.store import catalog
-from node.store.catalog import Collection
 from node.sync.answers import Status, Word
 from node.sync.client import Partner
 from node.sync.reports import PushReport
@@ -42,7 +41,6 @@ class Delivery:
     link: Link
     client: Partner
     now: Callable[[], int]
-    collection: Collection
     remote: str
     headers: dict[str, str]
     report: PushReport

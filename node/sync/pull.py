@@ -76,7 +76,7 @@ class _Run:
     arrival_id: int | None = None
     position: str | None = None
     overlapping: bool = False
-    bytes: int = 0
+    size: int = 0
     empty: int = 0
     fell_back: bool = False
     listings: int = 0
@@ -189,7 +189,7 @@ def _step(run: _Run, cursor: _Cursor) -> _Cursor | None:
         run.fell_back = True
         return _Cursor(_asked(run, run.position), None, cursor.limit)
     run.report.pages += 1
-    run.bytes += len(page.body)
+    run.size += len(page.body)
     if run.ours and not same_terms(run.report, run.link, page):
         return None
     if run.ours and _other_history(run, page):
@@ -256,7 +256,7 @@ def _take(run: _Run, page: FetchedPage) -> None:
 def _mark_after(run: _Run, page: FetchedPage, moment: int) -> Bookmark | None:
     if page.last is None:
         run.report.warn(
-            f"{run.link.partner} gives no X-TAXII-Date-Added-Last; the next round lists from the same place again."
+            f"{run.link.partner} gives no X-TAXII-Date-Added-Last; the next round lists from here again."
         )
         return None
     if run.bookmark is not None and not bookmarks.is_later(page.last, run.bookmark.added_after):
@@ -293,19 +293,19 @@ def _onward(run: _Run, cursor: _Cursor, page: FetchedPage) -> _Cursor | None:
         return None
     run.empty = 0 if page.bodies else run.empty + 1
     if run.empty >= _EMPTY_PAGES:
-        return _stuck(run, "sends empty pages and says that there is more")
+        return _stop_stuck(run, "sends empty pages and says that there is more")
     if page.next is not None:
         sign = (page.next, hashlib.sha256(page.body).digest())
         if sign in run.seen:
-            return _stuck(run, "sends the same page and the same `next` again")
+            return _stop_stuck(run, "sends the same page and the same `next` again")
         run.seen.add(sign)
         return replace(cursor, next=page.next)
     if page.last is None:
-        return _stuck(run, "says that there is more, but neither where nor up to which date it came")
+        return _stop_stuck(run, "says that there is more, but neither where nor up to which date it came")
     if before is not None and not bookmarks.is_later(page.last, before):
         run.position = before
         if cursor.limit >= MOST_OBJECTS:
-            return _stuck(run, f"has more than {len(page.bodies)} objects of one date and no `next`")
+            return _stop_stuck(run, f"has more than {len(page.bodies)} objects of one date and no `next`")
         return replace(cursor, limit=min(cursor.limit * 2, MOST_OBJECTS))
     return _Cursor(_asked(run, page.last), None, cursor.limit)
 
@@ -313,19 +313,20 @@ def _onward(run: _Run, cursor: _Cursor, page: FetchedPage) -> _Cursor | None:
 def _at_limit(run: _Run) -> bool:
     limits, report = run.limits, run.report
     late = run.now() - run.started >= limits.seconds * MICROSECONDS
-    if report.pages < limits.pages and run.bytes < limits.bytes and not late:
+    if report.pages < limits.pages and run.size < limits.bytes and not late:
         return False
     report.stop(
         Stop.RUN_LIMIT,
-        f"This run ended after {report.pages} pages and {run.bytes} bytes; there is more.",
+        f"This run ended after {report.pages} pages and {run.size} bytes; there is more.",
         "The next round goes on from here by itself.",
     )
     return True
 
 
-def _stuck(run: _Run, what: str) -> None:
+def _stop_stuck(run: _Run, what: str) -> _Cursor | None:
     run.report.stop(
         Stop.NO_PROGRESS,
         f"{run.link.partner} {what}.",
         "What came before is stored. Tell the partner; the next round tries again.",
     )
+    return None

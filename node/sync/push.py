@@ -51,9 +51,7 @@ def push(
     if report.stopped:
         return report
     headers = headers_of(collection, link)
-    delivery = Delivery(
-        door, link, client, now, collection, link.remote or collection.id, headers, report, pause
-    )
+    delivery = Delivery(door, link, client, now, link.remote or collection.id, headers, report, pause)
     try:
         advance(delivery)
         if link.partner_kind == "stixnode":

@@ -26,7 +26,7 @@ _REMEDIES = {
     400: "Run stixnode doctor; if it stays, tell the partner the error above.",
     401: "Renew the credential: ask the partner for a new one and put it into password_file.",
     403: "Ask the partner whether the agreement is in force there and the link is open.",
-    404: "Ask the partner for its API root and for the id of the collection, then see their_ids in config.toml.",
+    404: "Ask the partner for its API root and the collection's id, then see their_ids in config.toml.",
     406: "The partner may speak TAXII 2.0 only; ask for its TAXII 2.1 API root.",
     413: "Smaller batches are tried by themselves.",
     415: "The partner does not take TAXII 2.1; ask for its TAXII 2.1 API root.",

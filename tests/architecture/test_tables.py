@@ -14,9 +14,9 @@ import pytest
 
 from tests.architecture.reading import NODE, dotted, origins, place, sources, texts, tree
 
-SCHEMA = NODE / "store/schema.py"
+SCHEMAS = (NODE / "store/schema.py", NODE / "store/books.py")
 # They make, copy or move whole tables and know no table by name.
-WHOLE_DATABASE = ("node/store/migrations/", "node/store/schema.py")
+WHOLE_DATABASE = ("node/store/migrations/", "node/store/schema.py", "node/store/books.py")
 VERBS = {"insert", "update", "delete"}
 SQL_WRITE = re.compile(
     r'(?:insert\s+(?:or\s+\w+\s+)?into\s+|replace\s+into\s+|delete\s+from\s+|update\s+(?=[\w"]+(?:\s+as\s+\w+)?\s+set\b))"?(\w+)"?',
@@ -30,7 +30,7 @@ def _declared() -> tuple[dict[str, str], dict[str, str]]:
     names: dict[str, str] = {}
     writers: dict[str, str] = {}
     writer = ""
-    lines = SCHEMA.read_text(encoding="utf-8").splitlines()
+    lines = [line for path in SCHEMAS for line in path.read_text(encoding="utf-8").splitlines()]
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
         if named := re.search(r"Written by ([\w/]+\.py)", line):
             writer = f"node/{named[1]}"

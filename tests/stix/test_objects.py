@@ -10,7 +10,7 @@ from node.clock import parse_stix_time
 from node.errors import InvalidObject
 from node.stix.digest import digest_of
 from node.stix.markings import NO_TLP, TLP, UNKNOWN, rank
-from node.stix.objects import OBSERVABLES, named, read, references, sort_order
+from node.stix.objects import OBSERVABLES, marking_refs, named, read, references, sort_order
 from tests.support.builders import (
     CREATED,
     LATER,
@@ -316,6 +316,12 @@ def test_markings_of_the_object_of_its_parts_and_of_its_labels_all_count():
 
     assert found.marking_refs == tuple(sorted([TLP_2["green"], TLP_2["red"], "tlp:amber"]))
     assert rank(found.marking_refs, {}) == TLP.RED
+
+
+def test_the_markings_of_a_body_are_those_of_its_object():
+    body = an_indicator(tlp="green", labels=["TLP:Amber"])
+
+    assert marking_refs(body) == read(body).marking_refs == tuple(sorted([TLP_2["green"], "tlp:amber"]))
 
 
 def test_a_look_alike_label_makes_the_object_unknown():

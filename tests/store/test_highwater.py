@@ -24,10 +24,10 @@ def filled(database):
     return database
 
 
-def recovered(database, folder, *, now=NOON):
+def recovered(database, folder, *, now=NOON, then=None):
     ids = (f"new-{n}" for n in itertools.count())
     return highwater.recover(
-        database, folder, now=now, new_id=lambda: next(ids), new_secret=lambda: NEW_SECRET
+        database, folder, now=now, new_id=lambda: next(ids), new_secret=lambda: NEW_SECRET, then=then
     )
 
 
@@ -144,3 +144,26 @@ def test_a_server_seen_for_the_first_time_is_only_remembered(postgresql_database
     assert not found.new_history
     assert (node.server_identity, node.instance) == (database.server_identity(), "i")
     assert one.epoch == "old-1"
+
+
+def test_what_belongs_to_a_new_history_is_done_with_it_or_nothing_is(database, tmp_path):
+    highwater.note(tmp_path, UUIDS[0], NOON + 500)
+    before = state(filled(database))
+
+    def fail(tx, found):
+        assert found.behind == ("c1",)
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        recovered(database, tmp_path, then=fail)
+
+    assert state(database) == before
+    assert recovered(database, tmp_path).new_history
+
+
+def test_nothing_more_is_done_when_nothing_was_lost(database, tmp_path):
+    done = []
+
+    recovered(filled(database), tmp_path, then=lambda tx, found: done.append(found))
+
+    assert done == []

@@ -280,7 +280,8 @@ def write_config(
             "failed_logins_per_minute": 0,
             **(limits or {}),
         },
-        "database": {"url": url.replace("postgresql+psycopg://", "postgresql://")},
+        # The application is given its database open; the address of a server would bring its password.
+        "database": {"url": url if url.startswith("sqlite") else "postgresql://north@localhost/north"},
         "server": dict(server or {}),
     }
     if agreement is not None:
@@ -319,7 +320,8 @@ def live_server(config: Path, *, port: int | None = None, workers: int = 1) -> I
     """
     port = port or free_port()
     code = (
-        "import sys; from pathlib import Path; from node.config import load_settings; from node.web import serve;"
+        "import sys; from pathlib import Path\n"
+        "from node.config import load_settings; from node.web import serve\n"
         f"serve(load_settings(Path(sys.argv[1]), {{}}), '127.0.0.1', {port}, {workers})"
     )
     process = subprocess.Popen(

@@ -1,0 +1,66 @@
+"""Exit codes: what a script may conclude, and which error ends with which.
+
+The table is only ever extended; an unknown code means failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from node.errors import (
+    ConfigError,
+    LockHeld,
+    NodeError,
+    PartnerRefused,
+    PartnerUnreachable,
+    Refused,
+    StoreBusy,
+    UsageError,
+)
+
+DONE, ERROR, WRONG_CALL, INCOMPLETE, NO_ACCESS, LATER, RULE, ATTENTION = 0, 1, 2, 3, 4, 5, 6, 7
+PENDING, LOCKED, BROKEN, INTERRUPTED = 10, 11, 12, 130
+
+MEANINGS = {
+    DONE: "done, or nothing to do",
+    ERROR: "an error that is not in this list",
+    WRONG_CALL: "wrong call or configuration: correct it",
+    INCOMPLETE: "finished, but some objects were refused, set aside or failed",
+    NO_ACCESS: "no valid credential, or no right: give another",
+    LATER: "not now: network, busy database; nothing is lost, run it again",
+    RULE: "an agreement, a limit or a pause says no: ask a person",
+    ATTENTION: "something needs a person (status)",
+    LOCKED: "another run does the same work: skip this turn",
+    BROKEN: "the database went back or is damaged: stop and look",
+    INTERRUPTED: "interrupted; everything is consistent",
+}
+
+_SERIOUS = (BROKEN, RULE, NO_ACCESS, WRONG_CALL, ERROR, LOCKED, LATER, INCOMPLETE, DONE)
+
+
+class AccessRefused(Refused):
+    """The one who asks is not known, or has no right to this; another credential would help."""
+
+
+# The first class that an error belongs to decides.
+CODES: tuple[tuple[type[NodeError], int], ...] = (
+    (UsageError, WRONG_CALL),
+    (ConfigError, WRONG_CALL),
+    (AccessRefused, NO_ACCESS),
+    (Refused, RULE),
+    (PartnerUnreachable, LATER),
+    (StoreBusy, LATER),
+    (LockHeld, LOCKED),
+)
+
+
+def exit_code(error: NodeError) -> int:
+    """The code with which a command ends that was ended by this error."""
+    if isinstance(error, PartnerRefused):
+        return NO_ACCESS if error.http_status in (401, 403) else ERROR
+    return next((code for kind, code in CODES if isinstance(error, kind)), ERROR)
+
+
+def most_serious(codes: Iterable[int]) -> int:
+    """The code of a run with several outcomes."""
+    return min(codes, key=_SERIOUS.index, default=DONE)

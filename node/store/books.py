@@ -1,0 +1,189 @@
+"""The tables of the exchange: arrivals, ledger, feeds, quarantine, sessions, bookmarks, statuses.
+
+The second half of `schema.py`, which names them all; read there how tables are written and owned.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Index, Integer, Table
+
+from node.store.columns import big, flag, metadata, number, octets, small, text
+
+# Which import, POST, pull or push brought rows. Written by exchange/arrivals.py.
+arrival = Table(
+    "arrival",
+    metadata,
+    Column("arrival_id", Integer, primary_key=True, autoincrement=True),
+    big("at"),
+    text("kind"),  # import | post | pull | push
+    number("collection_id"),
+    text("link"),  # "" unless it came by a link
+    text("actor"),  # account:NAME, person:NAME or os:NAME
+    text("source"),  # file name or partner address
+    text("counts"),  # JSON: outcome -> number
+)
+
+# What partners brought, by key and digest, with what became of it. Written by exchange/ledger.py.
+received = Table(
+    "received",
+    metadata,
+    text("stix_id", key=True),
+    text("spec_version", key=True),
+    big("version", key=True),  # 0 for objects without an instant
+    octets("digest", key=True),
+    text("link", key=True),
+    text("partner"),
+    text("outcome"),
+    text("reason"),
+    text("epoch"),  # the partner's epoch when it last brought it
+    number("arrival_id"),
+    big("at"),
+    Index("received_link", "link", "at"),
+)
+
+# What a partner does not get, and why. Written by exchange/ledger.py.
+withheld = Table(
+    "withheld",
+    metadata,
+    text("link", key=True),
+    text("stix_id", key=True),
+    text("spec_version", key=True),
+    big("version", key=True),
+    octets("digest", key=True),
+    text("reason"),
+    text("detail"),
+    text("remedy"),
+    text("waits_for", empty=True),
+    big("at"),
+    Index("withheld_waits", "waits_for"),
+)
+
+# One row for each link of ours. Written by exchange/links.py.
+link = Table(
+    "link",
+    metadata,
+    text("name", key=True),
+    text("partner"),
+    flag("paused"),
+    text("pause_reason"),
+    text("partner_epoch"),  # the other side's history, as it last told us
+    big("last_try", empty=True),
+    big("last_success", empty=True),
+    big("last_new", empty=True),
+    big("next_try", empty=True),
+    number("failures"),
+    text("last_error"),
+)
+
+# Outgoing links. Written by exchange/feed_rows.py.
+feed = Table(
+    "feed",
+    metadata,
+    text("link", key=True),
+    number("collection_id"),
+    big("examined"),  # date_added up to which the collection has been examined
+    big("last_offered"),
+    text("epoch"),  # the collection's epoch when it was examined
+    octets("policy_digest"),
+)
+feed_row = Table(
+    "feed_row",
+    metadata,
+    text("link", key=True),
+    big("offered_at", key=True),
+    big("version"),
+    number("collection_id"),
+    small("state"),  # 0 offered, 1 sent, 2 settled, 3 failed, 4 set aside, 9 taken out
+    flag("companion"),
+    flag("versionless"),
+    text("stix_id"),
+    text("spec_version"),
+    text("message"),
+    octets("digest"),
+    octets("rendition"),
+    Index("feed_row_key", "link", "stix_id", "spec_version", "version", "digest", unique=True),
+)
+# Ids that a feed must examine again although none of their rows here is new.
+feed_due = Table(
+    "feed_due",
+    metadata,
+    text("link", key=True),
+    text("stix_id", key=True),
+)
+
+# Objects set aside for a person. Written by exchange/quarantine.py.
+quarantine = Table(
+    "quarantine",
+    metadata,
+    text("entry", key=True),  # q-<first 10 hex of the hash of (link, key, digest)>
+    text("link"),
+    number("collection_id"),
+    text("stix_id"),
+    text("spec_version"),
+    big("version"),
+    text("reason"),
+    text("detail"),
+    text("state"),  # waiting | accepted | discarded | closed
+    text("decided_by"),
+    text("decision_reason"),
+    big("decided_at", empty=True),
+    number("arrival_id"),
+    big("at"),
+    octets("digest"),
+    octets("body"),
+    Index("quarantine_key", "link", "stix_id", "digest"),
+    Index("quarantine_state", "state", "at"),
+)
+
+# Incoming pushes: how far a partner's session has been applied. Written by exchange/sessions.py.
+session_in = Table(
+    "session_in",
+    metadata,
+    text("link", key=True),
+    big("started"),
+    text("epoch"),
+    big("have"),
+    text("status_id"),
+)
+# Outgoing pushes: the session and its one outstanding batch. Written by exchange/sessions.py.
+session_out = Table(
+    "session_out",
+    metadata,
+    text("link", key=True),
+    big("started"),
+    text("epoch"),
+    big("sent"),  # number of the last batch that is settled
+    octets("batch", empty=True),  # JSON list of feed keys, stored before sending
+)
+
+# How far each incoming link has read, in the partner's own words. Written by sync/bookmarks.py.
+bookmark = Table(
+    "bookmark",
+    metadata,
+    text("link", key=True),
+    text("added_after"),
+    text("epoch"),
+    octets("policy_digest"),
+    big("at"),
+)
+
+# One worker at a time does the same work. Written by sync/worker.py.
+lease = Table(
+    "lease",
+    metadata,
+    text("work", key=True),
+    text("holder"),
+    big("until"),
+)
+
+# TAXII status resources. Written by taxii/statuses.py.
+status = Table(
+    "status",
+    metadata,
+    text("status_id", key=True),
+    text("account"),
+    number("collection_id"),
+    big("at"),
+    octets("body"),
+    Index("status_at", "at"),
+)

@@ -1,0 +1,254 @@
+"""The worker: rounds of all links, again and again, until it is told to stop.
+
+Rule    One worker at a time acts for a partner: it holds that partner's lease, renewed while it works
+        and free again soon after it died. Each partner has a thread of its own, so that a slow one
+        delays nobody. What is served is advanced here too, so that a partner's GET need not wait.
+
+Writes  table lease; everything else through `rounds` and `exchange.retention`
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from node.clock import MICROSECONDS
+from node.errors import LockHeld, NodeError
+from node.exchange import links, remarking, retention
+from node.exchange.door import Door
+from node.sharing.links import Link
+from node.store.database import Database, Tx
+from node.sync import rounds
+from node.sync.client import Partner
+from node.sync.pull import Limits
+from node.sync.reports import Report, Stop
+
+LEASE_SECONDS = 60
+RENEW_SECONDS = 20
+STOP_SECONDS = 5.0
+ADVANCE_SECONDS = 2.0
+RETENTION_SECONDS = 3600
+FIRST_LOOK_SECONDS = 5.0
+
+_TAKE = sa.text(
+    "insert into lease (work, holder, until) values (:work, :holder, :until)"
+    " on conflict (work) do update set holder = excluded.holder, until = excluded.until"
+    " where lease.holder = excluded.holder or lease.until <= :now"
+)
+_RELEASE = sa.text("delete from lease where work = :work and holder = :holder")
+_HOLDER = sa.text("select holder, until from lease where work = :work")
+
+_log = logging.getLogger("stixnode.worker")
+
+
+def take_lease(tx: Tx, work: str, holder: str, *, now: int) -> bool:
+    """Whether the lease of a work is now `holder`'s, for a minute from now."""
+    return tx.run(_TAKE, work=work, holder=holder, until=now + LEASE_SECONDS * MICROSECONDS, now=now) == 1
+
+
+def release_lease(tx: Tx, work: str, holder: str) -> None:
+    """Give a lease back; somebody else's is left alone."""
+    tx.run(_RELEASE, work=work, holder=holder)
+
+
+@contextmanager
+def lease(database: Database, work: str, holder: str, *, now: Callable[[], int]) -> Iterator[None]:
+    """Hold the lease of a work for the length of a block, renewed from a thread of its own.
+
+    Raises:
+        LockHeld: Another run has it.
+    """
+    if not database.retrying(lambda tx: take_lease(tx, work, holder, now=now())):
+        with database.reading() as tx:
+            row = tx.row(_HOLDER, work=work)
+        raise LockHeld(
+            f"Another run ({row[0] if row else 'just ended'}) is at work on {work}.",
+            remedy="Let it finish; if it died, its lease ends by itself within a minute.",
+        )
+    done = threading.Event()
+
+    def renew() -> None:
+        while not done.wait(RENEW_SECONDS):
+            try:
+                database.retrying(lambda tx: take_lease(tx, work, holder, now=now()))
+            except NodeError as cause:
+                _log.warning("the lease of %s was not renewed: %s", work, cause.problem)
+
+    renewer = threading.Thread(target=renew, name=f"lease {work}", daemon=True)
+    renewer.start()
+    try:
+        yield
+    finally:
+        done.set()
+        renewer.join()
+        database.retrying(lambda tx: release_lease(tx, work, holder))
+
+
+def sync_once(
+    door: Door,
+    chosen: Sequence[Link],
+    open_client: Callable[[str], Partner],
+    *,
+    holder: str,
+    now: Callable[[], int],
+    pause: Callable[[float], bool],
+    limits: Limits | None = None,
+) -> list[Report]:
+    """One round of each given link, what comes in first; an error on one does not keep the others.
+
+    Args:
+        door: What the door judges by.
+        chosen: Links, of any partners.
+        open_client: Gives the client of a partner by name; called once for each partner that needs one.
+        holder: Who we are, for the lease: a text that no other process has.
+        now: Microseconds.
+        pause: Waits some seconds; True when the run must end.
+        limits: Of each pull.
+
+    Raises:
+        LockHeld: Another run is at work for one of the partners; nothing was done for it.
+    """
+    reports: list[Report] = []
+    for partner in sorted({link.partner for link in chosen}):
+        ours = [link for link in chosen if link.partner == partner]
+        with lease(door.database, f"partner:{partner}", holder, now=now):
+            reports += _rounds(door, ours, open_client, now=now, pause=pause, limits=limits)
+    return reports
+
+
+def _rounds(
+    door: Door,
+    ours: Sequence[Link],
+    open_client: Callable[[str], Partner],
+    *,
+    now: Callable[[], int],
+    pause: Callable[[float], bool],
+    limits: Limits | None,
+) -> list[Report]:
+    client: Partner | None = None
+    reports: list[Report] = []
+    try:
+        for link in sorted(ours, key=lambda link: (link.direction != "in", link.name)):
+            if link.carrier == "us" and client is None:
+                client = open_client(link.partner)
+            reports.append(rounds.carry(door, link, client, now=now, pause=pause, limits=limits))
+    finally:
+        if client is not None:
+            client.close()
+    return reports
+
+
+@dataclass(slots=True)
+class Worker:
+    """The worker of one process.
+
+    Args:
+        door: What the door judges by.
+        open_client: Gives the client of a partner by name.
+        holder: Who we are, for the leases.
+        now: Microseconds.
+        on_report: Told of every round that did something; for the log.
+        tick_seconds: How often a thread looks whether a link is due.
+    """
+
+    door: Door
+    open_client: Callable[[str], Partner]
+    holder: str
+    now: Callable[[], int]
+    on_report: Callable[[Report], None] = lambda _report: None
+    tick_seconds: float = 1.0
+    stopping: threading.Event = field(default_factory=threading.Event)
+    clients: dict[str, Partner] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Work until `stop` is called, then end within a few seconds."""
+        partners = sorted({link.partner for link in self.door.links if link.carrier == "us"})
+        threads = [
+            threading.Thread(target=self._for_partner, args=(name,), name=f"partner {name}", daemon=True)
+            for name in partners
+        ]
+        threads.append(threading.Thread(target=self._serve, name="served feeds", daemon=True))
+        for thread in threads:
+            thread.start()
+        self.stopping.wait()
+        for client in list(self.clients.values()):
+            client.interrupt()
+        for thread in threads:
+            thread.join(STOP_SECONDS)
+
+    def stop(self) -> None:
+        """End the run; for a signal handler, so it only sets a flag."""
+        self.stopping.set()
+
+    def _for_partner(self, partner: str) -> None:
+        ours = [link for link in self.door.links if link.partner == partner and link.carrier == "us"]
+        while not self.stopping.is_set():
+            with self._unbroken(f"the rounds with {partner}"):
+                self._rounds_when_due(partner, ours)
+            self.stopping.wait(self.tick_seconds)
+
+    def _rounds_when_due(self, partner: str, ours: Sequence[Link]) -> None:
+        if not self._due(ours):
+            return
+        with lease(self.door.database, f"partner:{partner}", self.holder, now=self.now):
+            client = self.clients[partner] = self.open_client(partner)
+            try:
+                while not self.stopping.is_set() and (ready := self._due(ours)):
+                    for link in ready:
+                        self._round(link, client)
+            finally:
+                self.clients.pop(partner).close()
+
+    def _round(self, link: Link, client: Partner) -> None:
+        while not self.stopping.is_set():
+            report = rounds.carry(self.door, link, client, now=self.now, pause=self.stopping.wait)
+            if report.moved or report.unfinished:
+                self.on_report(report)
+            if report.stopped is Stop.CLOSED:
+                self._wait_for_opening(link)
+            if report.stopped is not Stop.RUN_LIMIT:
+                return
+
+    def _wait_for_opening(self, link: Link) -> None:
+        # Without this a link whose agreement has ended would be due at every tick.
+        self.door.database.retrying(lambda tx: links.note_try(tx, link.name, now=self.now()))
+
+    def _due(self, ours: Sequence[Link]) -> list[Link]:
+        with self.door.database.reading() as tx:
+            states = links.states(tx)
+        return rounds.due(ours, states, now=self.now())
+
+    def _serve(self) -> None:
+        served = [link for link in self.door.links if link.carrier == "them" and link.direction == "out"]
+        erased_at = 0
+        while not self.stopping.is_set():
+            with self._unbroken("advancing what partners fetch"):
+                remarking.work_in(self.door, now=self.now())
+                for link in served:
+                    report = rounds.serve(self.door, link, now=self.now())
+                    if report.moved:
+                        self.on_report(report)
+            if self.now() - erased_at >= RETENTION_SECONDS * MICROSECONDS:
+                with self._unbroken("retention"):
+                    retention.erase_due(self.door, now=self.now())
+                erased_at = self.now()
+            self.stopping.wait(ADVANCE_SECONDS)
+
+    @contextmanager
+    def _unbroken(self, what: str) -> Iterator[None]:
+        """Let no failure end a thread: a worker that lives but does nothing would be the worst of all."""
+        try:
+            yield
+        except LockHeld:
+            self.stopping.wait(FIRST_LOOK_SECONDS)
+        except NodeError as cause:
+            _log.warning("%s: %s %s", what, cause.problem, cause.remedy)
+            self.stopping.wait(FIRST_LOOK_SECONDS)
+        except Exception:
+            _log.exception("%s failed", what)
+            self.stopping.wait(FIRST_LOOK_SECONDS)
