@@ -102,7 +102,7 @@ class Context:
         if self._acting is None:
             text = self._token()
             if text is None:
-                self._acting = Acting(f"os:{_os_name()}", None)
+                self._acting = Acting(f"os:{os_name()}", None)
             else:
                 with self.database.reading() as tx:
                     person = find_by_token(tx, text, now=clock.now())
@@ -228,7 +228,8 @@ def command_name(click_context: click.Context) -> str:
     return " ".join(reversed(names))
 
 
-def _os_name() -> str:
+def os_name() -> str:
+    """The name of the operating system's account that runs this, or its number."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

@@ -19,10 +19,12 @@ _OPEN = sa.insert(schema.arrival).returning(schema.arrival.c.arrival_id)
 _COUNTS = sa.text("select counts from arrival where arrival_id = :a")
 _SET_COUNTS = sa.text("update arrival set counts = :counts where arrival_id = :a")
 _RECENT = sa.text(
-    "select arrival_id, at, kind, collection_id, link, actor, source, counts from arrival order by arrival_id desc limit :n"
+    "select arrival_id, at, kind, collection_id, link, actor, source, counts from arrival order by"
+    " arrival_id desc limit :n"
 )
 _ONE = sa.text(
-    "select arrival_id, at, kind, collection_id, link, actor, source, counts from arrival where arrival_id = :a"
+    "select arrival_id, at, kind, collection_id, link, actor, source, counts from arrival where"
+    " arrival_id = :a"
 )
 
 

@@ -65,45 +65,51 @@ _ROW = ", ".join("f." + name for name in FeedRow._fields)
 _FEED = "link, collection_id, examined, last_offered, epoch, policy_digest"
 
 _NEW_FEED = sa.text(
-    f"insert into feed ({_FEED}) values (:link, :collection_id, 0, 0, :epoch, :policy) on conflict (link) do nothing"  # noqa: S608
+    f"insert into feed ({_FEED}) values (:link, :collection_id, 0, 0, :epoch, :policy) on conflict"
+    f" (link) do nothing"
 )
-_GET_FEED = sa.text(f"select {_FEED} from feed where link = :link")  # noqa: S608
+_GET_FEED = sa.text(f"select {_FEED} from feed where link = :link")
 _LOCK_FEED = spelled(
-    f"select {_FEED} from feed where link = :link",  # noqa: S608
-    f"select {_FEED} from feed where link = :link for update",  # noqa: S608
+    f"select {_FEED} from feed where link = :link",
+    f"select {_FEED} from feed where link = :link for update",
 )
 _SET_FEED = sa.text(
-    "update feed set examined = :examined, last_offered = :last_offered, epoch = :epoch, policy_digest = :policy,"
+    "update feed set examined = :examined, last_offered = :last_offered, epoch = :epoch,"
+    " policy_digest = :policy,"
     " collection_id = :collection_id where link = :link"
 )
 _AFTER = sa.text(
-    f"select {_ROW} from feed_row f where f.link = :link and f.offered_at > :after and f.state < 9"  # noqa: S608
+    f"select {_ROW} from feed_row f where f.link = :link and f.offered_at > :after and f.state < 9"
     " order by f.offered_at limit :n"
 )
 _TO_SEND = sa.text(
-    f"select {_ROW} from feed_row f where f.link = :link and f.state < 2 order by f.offered_at limit :n"  # noqa: S608
+    f"select {_ROW} from feed_row f where f.link = :link and f.state < 2 order by f.offered_at limit :n"
 )
 _BY_IDS = spelled(
-    f"select {_ROW} from json_each(:ids) j cross join feed_row f on f.link = :link and f.stix_id = j.value",  # noqa: S608
+    f"select {_ROW} from json_each(:ids) j cross join feed_row f on f.link = :link and f.stix_id = j.value",
     # The link as an array: with a plain parameter a link that statistics do not know is read whole.
-    f"select {_ROW} from unnest(array_fill(cast(:link as text), array[cardinality(cast(:ids as text[]))]),"  # noqa: S608
+    f"select {_ROW} from unnest(array_fill(cast(:link as text), array[cardinality(cast(:ids as text[]))]),"
     " cast(:ids as text[])) j(link, id) join feed_row f on f.link = j.link and f.stix_id = j.id",
 )
-_OF_ID = sa.text(f"select {_ROW} from feed_row f where f.stix_id = :id order by f.link, f.offered_at")  # noqa: S608
+_OF_ID = sa.text(f"select {_ROW} from feed_row f where f.stix_id = :id order by f.link, f.offered_at")
 _PUT = sa.text(
     "insert into feed_row (link, offered_at, version, collection_id, state, companion, versionless, stix_id,"
     " spec_version, message, digest, rendition) values (:link, :offered_at, :version, :collection_id, :state,"
     " :companion, :versionless, :stix_id, :spec_version, :message, :digest, :rendition)"
-    " on conflict (link, stix_id, spec_version, version, digest) do update set offered_at = excluded.offered_at,"
-    " state = excluded.state, companion = excluded.companion, message = '', collection_id = excluded.collection_id"
+    " on conflict (link, stix_id, spec_version, version, digest) do update set offered_at ="
+    " excluded.offered_at,"
+    " state = excluded.state, companion = excluded.companion, message = '', collection_id ="
+    " excluded.collection_id"
 )
 _STATE = sa.text(
-    "update feed_row set state = :state, message = :message where link = :link and offered_at = :offered_at and state < 9"
+    "update feed_row set state = :state, message = :message where link = :link and offered_at ="
+    " :offered_at and state < 9"
 )
 _SENT = sa.text("update feed_row set state = 1 where link = :link and offered_at = :offered_at and state = 0")
 _STATE_BY_KEY = sa.text(
     "update feed_row set state = :state, message = :message where link = :link and stix_id = :stix_id"
-    " and spec_version = :spec_version and digest = :digest and (versionless or version = :version) and state < 9"
+    " and spec_version = :spec_version and digest = :digest and (versionless or version = :version)"
+    " and state < 9"
 )
 _TAKE_OUT = sa.text(
     "update feed_row set state = 9 where link = :link and offered_at = :offered_at and state between 1 and 8"

@@ -161,7 +161,8 @@ def accept(tx: Tx, door: Door, entry: str, *, actor: str, reason: str, now: int)
     link = door.link(found.link)
     if link is None:
         raise InvalidObject(
-            f"The link {found.link} of entry {entry} no longer exists, so nobody knows under which terms it came.",
+            f"The link {found.link} of entry {entry} no longer exists, so nobody knows under which"
+            f" terms it came.",
             remedy=f"Put its agreement back, or run: stixnode quarantine discard {entry}",
         )
     quarantine.decide(tx, entry, state="accepted", actor=actor, reason=reason, now=now)

@@ -60,22 +60,27 @@ _RECEIVED = ", ".join("r." + name for name in ReceivedLine._fields)
 _WITHHELD = ", ".join("w." + name for name in WithheldLine._fields)
 
 _RECEIVE = sa.text(
-    "insert into received (stix_id, spec_version, version, digest, link, partner, outcome, reason, epoch, arrival_id, at)"
-    " values (:stix_id, :spec_version, :version, :digest, :link, :partner, :outcome, :reason, :epoch, :arrival_id, :at)"
+    "insert into received (stix_id, spec_version, version, digest, link, partner, outcome, reason,"
+    " epoch, arrival_id, at)"
+    " values (:stix_id, :spec_version, :version, :digest, :link, :partner, :outcome, :reason,"
+    " :epoch, :arrival_id, :at)"
     " on conflict (stix_id, spec_version, version, digest, link) do update set outcome = case"
-    " when received.outcome in ('stored', 'restated') and excluded.outcome = 'duplicate' then received.outcome"
+    " when received.outcome in ('stored', 'restated') and excluded.outcome = 'duplicate' then"
+    " received.outcome"
     " else excluded.outcome end, reason = excluded.reason, epoch = excluded.epoch, at = excluded.at,"
     " arrival_id = excluded.arrival_id"
 )
 _RECEIVED_BY_IDS = spelled(
-    f"select {_RECEIVED} from json_each(:ids) j cross join received r on r.stix_id = j.value",  # noqa: S608
-    f"select {_RECEIVED} from unnest(cast(:ids as text[])) j(id) join received r on r.stix_id = j.id",  # noqa: S608
+    f"select {_RECEIVED} from json_each(:ids) j cross join received r on r.stix_id = j.value",
+    f"select {_RECEIVED} from unnest(cast(:ids as text[])) j(id) join received r on r.stix_id = j.id",
 )
 _OUTCOMES = sa.text(
-    "select link, outcome, reason, count(*) from received group by link, outcome, reason order by link, outcome, reason"
+    "select link, outcome, reason, count(*) from received group by link, outcome, reason order by"
+    " link, outcome, reason"
 )
 _WITHHOLD = sa.text(
-    "insert into withheld (link, stix_id, spec_version, version, digest, reason, detail, remedy, waits_for, at)"
+    "insert into withheld (link, stix_id, spec_version, version, digest, reason, detail, remedy,"
+    " waits_for, at)"
     " values (:link, :stix_id, :spec_version, :version, :digest, :reason, :detail, :remedy, :waits_for, :at)"
     " on conflict (link, stix_id, spec_version, version, digest) do update set reason = excluded.reason,"
     " detail = excluded.detail, remedy = excluded.remedy, waits_for = excluded.waits_for, at = excluded.at"
@@ -85,18 +90,21 @@ _LET_GO = sa.text(
     " and version = :version and digest = :digest"
 )
 _WITHHELD_BY_IDS = spelled(
-    f"select {_WITHHELD} from json_each(:ids) j cross join withheld w on w.link = :link and w.stix_id = j.value",  # noqa: S608
-    f"select {_WITHHELD} from unnest(cast(:ids as text[])) j(id) join withheld w on w.link = :link and w.stix_id = j.id",  # noqa: S608
+    f"select {_WITHHELD} from json_each(:ids) j cross join withheld w on w.link = :link and w.stix_id"
+    f" = j.value",
+    f"select {_WITHHELD} from unnest(cast(:ids as text[])) j(id) join withheld w on w.link = :link"
+    f" and w.stix_id = j.id",
 )
 _WAITING_FOR = spelled(
     "select distinct w.link, w.stix_id from json_each(:ids) j cross join withheld w on w.waits_for = j.value",
-    "select distinct w.link, w.stix_id from unnest(cast(:ids as text[])) j(id) join withheld w on w.waits_for = j.id",
+    "select distinct w.link, w.stix_id from unnest(cast(:ids as text[])) j(id) join withheld w on"
+    " w.waits_for = j.id",
 )
 _WITHHELD_OF_ID = sa.text(
     f"select {_WITHHELD} from withheld w where w.stix_id = :id order by w.link, w.version"
-)  # noqa: S608
+)
 _WITHHELD_OF_LINK = sa.text(
-    f"select {_WITHHELD} from withheld w where w.link = :link order by w.at, w.stix_id limit :n"  # noqa: S608
+    f"select {_WITHHELD} from withheld w where w.link = :link order by w.at, w.stix_id limit :n"
 )
 _REASONS = sa.text("select link, reason, count(*) from withheld group by link, reason order by link, reason")
 

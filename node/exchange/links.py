@@ -17,9 +17,12 @@ from node.store.database import Tx
 
 NEW = "new; nothing crosses before `stixnode resume`"
 
-_COLUMNS = "name, partner, paused, pause_reason, partner_epoch, last_try, last_success, last_new, next_try, failures, last_error"
-_ALL = sa.text(f"select {_COLUMNS} from link order by name")  # noqa: S608
-_ONE = sa.text(f"select {_COLUMNS} from link where name = :name")  # noqa: S608
+_COLUMNS = (
+    "name, partner, paused, pause_reason, partner_epoch, last_try, last_success, last_new, next_try,"
+    " failures, last_error"
+)
+_ALL = sa.text(f"select {_COLUMNS} from link order by name")
+_ONE = sa.text(f"select {_COLUMNS} from link where name = :name")
 _NEW = sa.text(
     "insert into link (name, partner, paused, pause_reason, partner_epoch, failures, last_error)"
     " values (:name, :partner, :paused, :reason, '', 0, '') on conflict (name) do nothing"

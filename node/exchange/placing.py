@@ -133,7 +133,7 @@ def _make_room(tx: Tx, known: Known, draft: Draft, origin: str, now: int) -> Non
                 reason,
                 held.digest,
                 body,
-            ),  # fmt: skip
+            ),
         )
         objects.remove(tx, held)
         known.held[one.id].remove(held)

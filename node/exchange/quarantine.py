@@ -43,14 +43,18 @@ class Entry(NamedTuple):
 
 _COLUMNS = ", ".join("q." + name for name in Entry._fields)
 _PUT = sa.text(
-    "insert into quarantine (entry, link, collection_id, stix_id, spec_version, version, reason, detail, state,"
-    " decided_by, decision_reason, decided_at, arrival_id, at, digest, body) values (:entry, :link, :collection_id,"
-    " :stix_id, :spec_version, :version, :reason, :detail, 'waiting', '', '', null, :arrival_id, :at, :digest, :body)"
+    "insert into quarantine (entry, link, collection_id, stix_id, spec_version, version, reason,"
+    " detail, state,"
+    " decided_by, decision_reason, decided_at, arrival_id, at, digest, body) values (:entry, :link,"
+    " :collection_id,"
+    " :stix_id, :spec_version, :version, :reason, :detail, 'waiting', '', '', null, :arrival_id,"
+    " :at, :digest, :body)"
     " on conflict (entry) do update set state = case when quarantine.state = 'closed' then 'waiting' else"
     " quarantine.state end, reason = excluded.reason, detail = excluded.detail"
 )
 _DISCARDED = spelled(
-    "select q.stix_id, q.digest from json_each(:ids) j cross join quarantine q on q.link = :link and q.stix_id = j.value"
+    "select q.stix_id, q.digest from json_each(:ids) j cross join quarantine q on q.link = :link and"
+    " q.stix_id = j.value"
     " where q.state = 'discarded'",
     "select q.stix_id, q.digest from unnest(cast(:ids as text[])) j(id) join quarantine q"
     " on q.link = :link and q.stix_id = j.id where q.state = 'discarded'",
@@ -61,16 +65,17 @@ _CLOSE = sa.text(
     " and state = 'waiting'"
 )
 _WAITING_IDS = spelled(
-    "select distinct q.stix_id from json_each(:ids) j cross join quarantine q on q.stix_id = j.value where q.state = 'waiting'",
+    "select distinct q.stix_id from json_each(:ids) j cross join quarantine q on q.stix_id = j.value"
+    " where q.state = 'waiting'",
     "select distinct q.stix_id from unnest(cast(:ids as text[])) j(id) join quarantine q on q.stix_id = j.id"
     " where q.state = 'waiting'",
 )
 _LIST = sa.text(
-    f"select {_COLUMNS} from quarantine q where q.state = :state and (:link = '' or q.link = :link)"  # noqa: S608
+    f"select {_COLUMNS} from quarantine q where q.state = :state and (:link = '' or q.link = :link)"
     " order by q.at, q.entry limit :n"
 )
-_FIND = sa.text(f"select {_COLUMNS} from quarantine q where q.entry = :entry")  # noqa: S608
-_OF_ID = sa.text(f"select {_COLUMNS} from quarantine q where q.stix_id = :id order by q.at")  # noqa: S608
+_FIND = sa.text(f"select {_COLUMNS} from quarantine q where q.entry = :entry")
+_OF_ID = sa.text(f"select {_COLUMNS} from quarantine q where q.stix_id = :id order by q.at")
 _DECIDE = sa.text(
     "update quarantine set state = :state, decided_by = :actor, decision_reason = :reason, decided_at = :now"
     " where entry = :entry and state = 'waiting'"

@@ -38,14 +38,17 @@ class SessionOut(NamedTuple):
 
 _IN = sa.text("select started, epoch, have, status_id from session_in where link = :link")
 _NOTE_IN = sa.text(
-    "insert into session_in (link, started, epoch, have, status_id) values (:link, :started, :epoch, :have, :status_id)"
-    " on conflict (link) do update set started = excluded.started, epoch = excluded.epoch, have = excluded.have,"
+    "insert into session_in (link, started, epoch, have, status_id) values (:link, :started, :epoch,"
+    " :have, :status_id)"
+    " on conflict (link) do update set started = excluded.started, epoch = excluded.epoch, have ="
+    " excluded.have,"
     " status_id = excluded.status_id"
 )
 _OUT = sa.text("select started, epoch, sent, batch from session_out where link = :link")
 _BEGIN = sa.text(
     "insert into session_out (link, started, epoch, sent, batch) values (:link, :started, :epoch, 0, null)"
-    " on conflict (link) do update set started = excluded.started, epoch = excluded.epoch, sent = 0, batch = null"
+    " on conflict (link) do update set started = excluded.started, epoch = excluded.epoch, sent = 0,"
+    " batch = null"
 )
 _STORE = sa.text("update session_out set batch = :batch where link = :link")
 _SETTLE = sa.text("update session_out set sent = sent + 1, batch = null where link = :link")

@@ -12,6 +12,7 @@ Engines are opened after a server process has started, never before a fork.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from node.errors import StoreBusy, StoreError
 OLDEST_SQLITE = (3, 51, 3)
 BUSY_SECONDS = 15
 ATTEMPTS = 5
+WAL_ATTEMPTS = 100
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -236,7 +238,8 @@ def _sqlite_engines(url: URL) -> tuple[Engine, Engine]:
             f"SQLite {pysqlite3.sqlite_version} can lose committed data (the WAL-reset bug).",
             remedy="Install pysqlite3 0.6.1 or newer, which brings SQLite 3.51.3 or newer.",
         )
-    Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+    Path(url.database or "").parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(url.database or "", os.O_RDWR | os.O_CREAT, 0o600))  # SQLite would follow the umask
     arguments = {"isolation_level": None, "check_same_thread": False, "timeout": BUSY_SECONDS}
     writer = sa.create_engine(url, module=pysqlite3, connect_args=arguments, pool_size=4, max_overflow=60)
     reader = sa.create_engine(
@@ -250,14 +253,16 @@ def _sqlite_engines(url: URL) -> tuple[Engine, Engine]:
     )
     for engine in (writer, reader):
         sa.event.listen(engine, "connect", _prepare_sqlite)
+    # A write by a reader would be committed on its own, outside every transaction.
+    sa.event.listen(reader, "connect", lambda connection, _: connection.execute("pragma query_only=on"))
     sa.event.listen(writer, "begin", lambda connection: connection.exec_driver_sql("begin immediate"))
     return writer, reader
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
+    _use_wal(cursor)
     for pragma in (
-        "journal_mode=wal",
         "synchronous=full",
         "trusted_schema=off",
         "cell_size_check=on",
@@ -269,9 +274,23 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor.close()
     if level != 2 or journal != "wal":
         raise StoreError(
-            f"SQLite opened with journal_mode={journal} and synchronous={level}, which may lose acknowledged objects.",
+            f"SQLite opened with journal_mode={journal} and synchronous={level}, which may lose"
+            f" acknowledged objects.",
             remedy="Put the database on a local disk; network file systems cannot hold it.",
         )
+
+
+def _use_wal(cursor: Any) -> None:
+    """Two processes may open a new file at once; SQLite does not wait for a change of journal by itself."""
+    for attempt in range(WAL_ATTEMPTS):
+        try:
+            cursor.execute("pragma journal_mode=wal")
+        except Exception as cause:
+            if "locked" not in str(cause) or attempt == WAL_ATTEMPTS - 1:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _postgresql_engines(url: URL) -> tuple[Engine, Engine]:
@@ -292,11 +311,18 @@ def _postgresql_engines(url: URL) -> tuple[Engine, Engine]:
         isolation_level="AUTOCOMMIT",
         pool_pre_ping=True,
     )
-    sa.event.listen(writer, "connect", _prepare_postgresql)
-    sa.event.listen(reader, "connect", _prepare_postgresql)
+    for engine in (writer, reader):
+        sa.event.listen(engine, "connect", _prepare_postgresql)
+    sa.event.listen(reader, "connect", _forbid_writes)
     sa.event.listen(writer, "before_cursor_execute", _binary)
     sa.event.listen(reader, "before_cursor_execute", _binary)
     return writer, reader
+
+
+def _forbid_writes(connection: Any, _record: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("set default_transaction_read_only = on")
+    connection.commit()
 
 
 def _prepare_postgresql(connection: Any, _record: Any) -> None:
@@ -308,7 +334,8 @@ def _prepare_postgresql(connection: Any, _record: Any) -> None:
     connection.commit()
     if commit == "off" or fsync == "off":
         raise StoreError(
-            f"PostgreSQL runs with synchronous_commit={commit} and fsync={fsync}, which may lose acknowledged objects.",
+            f"PostgreSQL runs with synchronous_commit={commit} and fsync={fsync}, which may lose"
+            f" acknowledged objects.",
             remedy="Set synchronous_commit = on and fsync = on in postgresql.conf.",
         )
 

@@ -52,19 +52,22 @@ class HeldBody(NamedTuple):
 
 
 _HELD = ", ".join("o." + name for name in Held._fields)
-WANTED_POSTGRESQL = "unnest(array_fill(cast(:c as int4), array[cardinality(cast(:ids as text[]))]), cast(:ids as text[])) j(c, id)"
+WANTED_POSTGRESQL = (
+    "unnest(array_fill(cast(:c as int4), array[cardinality(cast(:ids as text[]))]),"
+    " cast(:ids as text[])) j(c, id)"
+)
 
 _BY_IDS = spelled(
-    f"select {_HELD} from json_each(:ids) j cross join collection c cross join object o indexed by object_id"  # noqa: S608
+    f"select {_HELD} from json_each(:ids) j cross join collection c cross join object o indexed by object_id"
     " where o.collection_id = c.collection_id and o.stix_id = j.value",
-    f"select {_HELD} from unnest(cast(:ids as text[])) j(id) cross join collection c"  # noqa: S608
+    f"select {_HELD} from unnest(cast(:ids as text[])) j(id) cross join collection c"
     ' join "object" o on o.collection_id = c.collection_id and o.stix_id = j.id',
 )
 _BODIES_BY_IDS = spelled(
-    f"select {_HELD}, o.body from json_each(:ids) j cross join object o indexed by object_id"  # noqa: S608
+    f"select {_HELD}, o.body from json_each(:ids) j cross join object o indexed by object_id"
     " where o.collection_id = :c and o.stix_id = j.value order by o.added",
     # The collection as an array: with a plain parameter an unanalysed collection is read whole.
-    f"select {_HELD}, o.body from {WANTED_POSTGRESQL}"  # noqa: S608
+    f"select {_HELD}, o.body from {WANTED_POSTGRESQL}"
     ' join "object" o on o.collection_id = j.c and o.stix_id = j.id order by o.added',
 )
 _BODY = sa.text('select body from "object" where collection_id = :c and added = :a')
@@ -72,14 +75,15 @@ _WALK = sa.text(
     'select added, stix_id from "object" where collection_id = :c and added > :a order by added limit :n'
 )
 _UNKNOWN = sa.text(
-    f'select {_HELD}, o.body from "object" o where o.collection_id = :c and o.rank = 5 and o.added > :a'  # noqa: S608
+    f'select {_HELD}, o.body from "object" o where o.collection_id = :c and o.rank = 5 and o.added > :a'
     " order by o.added limit :n"
 )
 _ALL = sa.text(
-    f'select {_HELD}, o.body from "object" o where o.collection_id = :c and o.added > :a order by o.added limit :n'  # noqa: S608
+    f'select {_HELD}, o.body from "object" o where o.collection_id = :c and o.added > :a order by'
+    f" o.added limit :n"
 )
 _EXPIRED = sa.text(
-    f'select {_HELD} from "object" o where o.collection_id = :c and o.added < :before and o.flow_id = :f'  # noqa: S608
+    f'select {_HELD} from "object" o where o.collection_id = :c and o.added < :before and o.flow_id = :f'
     " order by o.added limit :n"
 )
 _AMOUNT = sa.text('select count(*), coalesce(sum(length(body)), 0) from "object" where collection_id = :c')
@@ -88,7 +92,8 @@ _FLAGS = sa.text(
     " where collection_id = :c and added = :a"
 )
 _RANK = sa.text(
-    'update "object" set rank = :rank, effective_rank = :effective, added = :moved where collection_id = :c and added = :a'
+    'update "object" set rank = :rank, effective_rank = :effective, added = :moved where'
+    " collection_id = :c and added = :a"
 )
 _TIGHTEN = spelled(
     "update object set effective_rank = :rank where effective_rank < :rank and not observable and rowid in"
@@ -99,12 +104,15 @@ _TIGHTEN = spelled(
 )
 _DELETE = sa.text('delete from "object" where collection_id = :c and added = :a')
 _TO_HISTORY = sa.text(
-    "insert into object_history (collection_id, replaced_at, stix_id, added, version, spec_version, origin, reason,"
-    " digest, body) values (:collection_id, :replaced_at, :stix_id, :added, :version, :spec_version, :origin, :reason,"
+    "insert into object_history (collection_id, replaced_at, stix_id, added, version, spec_version,"
+    " origin, reason,"
+    " digest, body) values (:collection_id, :replaced_at, :stix_id, :added, :version, :spec_version,"
+    " :origin, :reason,"
     " :digest, :body) on conflict do nothing"
 )
 _HISTORY_OF = sa.text(
-    "select replaced_at, version, digest, origin, reason from object_history where stix_id = :id order by replaced_at"
+    "select replaced_at, version, digest, origin, reason from object_history where stix_id = :id"
+    " order by replaced_at"
 )
 
 

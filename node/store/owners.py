@@ -41,18 +41,22 @@ class Tombstone(NamedTuple):
 
 
 _OWNERS = spelled(
-    "select o.stix_id, o.owner, o.rank, o.newest_version from json_each(:ids) j cross join owner o on o.stix_id = j.value",
+    "select o.stix_id, o.owner, o.rank, o.newest_version from json_each(:ids) j cross join owner o"
+    " on o.stix_id = j.value",
     "select o.stix_id, o.owner, o.rank, o.newest_version from unnest(cast(:ids as text[])) j(id)"
     " join owner o on o.stix_id = j.id",
 )
 _PUT_OWNER = sa.text(
-    "insert into owner (stix_id, owner, rank, newest_version) values (:stix_id, :owner, :rank, :newest_version)"
+    "insert into owner (stix_id, owner, rank, newest_version) values (:stix_id, :owner, :rank,"
+    " :newest_version)"
     " on conflict (stix_id) do update set rank = excluded.rank, newest_version = excluded.newest_version"
     " where excluded.newest_version >= owner.newest_version"
 )
 _TOMBSTONES = spelled(
-    "select t.* from json_each(:ids) j cross join tombstone t on t.collection_id = :c and t.stix_id = j.value",
-    "select t.* from unnest(cast(:ids as text[])) j(id) join tombstone t on t.collection_id = :c and t.stix_id = j.id",
+    "select t.* from json_each(:ids) j cross join tombstone t on t.collection_id = :c and t.stix_id"
+    " = j.value",
+    "select t.* from unnest(cast(:ids as text[])) j(id) join tombstone t on t.collection_id = :c and"
+    " t.stix_id = j.id",
 )
 _TOMBSTONES_OF = sa.text("select * from tombstone where stix_id = :id")
 _BURY = sa.text(

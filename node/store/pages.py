@@ -132,7 +132,10 @@ def _statement(
     if not by_ids:
         source = '"object" o where o.collection_id = :c'
     elif lite:
-        source = 'json_each(:ids) j cross join "object" o indexed by object_id where o.collection_id = :c and o.stix_id = j.value'
+        source = (
+            'json_each(:ids) j cross join "object" o indexed by object_id'
+            " where o.collection_id = :c and o.stix_id = j.value"
+        )
     else:
         source = (
             f'{WANTED_POSTGRESQL} join "object" o on o.collection_id = j.c and o.stix_id = j.id where true'
@@ -152,7 +155,7 @@ def _statement(
             choices.append(f"o.version {_in('instants', 'int8', lite)}")
         parts.append("(" + " or ".join(choices or ["1 = 0"]) + ")")
     conditions = "".join(" and " + part for part in parts)
-    return sa.text(f"select {columns} from {source}{conditions} order by o.added limit :n")  # noqa: S608
+    return sa.text(f"select {columns} from {source}{conditions} order by o.added limit :n")
 
 
 def _in(name: str, kind: str, lite: bool) -> str:

@@ -27,12 +27,13 @@ from urllib.parse import SplitResult, urlsplit
 
 import requests
 import urllib3
-from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
 from node import __version__
 from node.errors import ConfigError, PartnerError, PartnerRefused, PartnerUnreachable
 from node.sync.refusals import AnswerTooLarge, error_of
+from node.sync.transport import WatchedAdapter, close_all, shut
 
 MEDIA_TYPE = "application/taxii+json;version=2.1"
 _CHUNK = 65_536
@@ -99,7 +100,7 @@ class Line:
         self._username, self._password_file, self._verify = username, password_file, tls_ca or True
         self._patience, self._now = patience, now
         self._sockets: list[socket.socket] = []
-        self._adapter = transport or _WatchedAdapter(self._sockets)
+        self._adapter = transport or WatchedAdapter(self._sockets)
 
     def exchange(
         self,
@@ -158,12 +159,12 @@ class Line:
 
     def interrupt(self) -> None:
         """End the request that is under way, from another thread."""
-        _shut(self._sockets)
+        shut(self._sockets)
 
     def close(self) -> None:
         """Let the line go."""
         self._adapter.close()
-        _close(self._sockets)
+        close_all(self._sockets)
 
     def _ask(self, request: requests.PreparedRequest, where: str, started: float) -> Answer:
         timeout = (self._patience.connect, self._patience.read)
@@ -224,7 +225,7 @@ class Line:
 
         def end() -> None:
             late.set()
-            _shut(self._sockets)
+            shut(self._sockets)
 
         watch = threading.Timer(self._patience.whole, end)
         watch.daemon = True
@@ -290,51 +291,3 @@ def _loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-class _WatchedAdapter(HTTPAdapter):
-    """An adapter whose one socket can be shut from outside, also during headers and handshake."""
-
-    def __init__(self, sockets: list[socket.socket]) -> None:
-        self._watched_sockets = sockets
-        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _watched_pools(self._watched_sockets)
-
-
-def _watched_pools(sockets: list[socket.socket]) -> dict[str, type[urllib3.HTTPConnectionPool]]:
-    def watch(fresh: socket.socket) -> socket.socket:
-        _close(sockets)  # one thread, one connection: what came before is over
-        sockets.append(fresh.dup())
-        return fresh
-
-    class Plain(urllib3.connection.HTTPConnection):
-        def _new_conn(self) -> socket.socket:
-            return watch(super()._new_conn())
-
-    class Secure(urllib3.connection.HTTPSConnection):
-        def _new_conn(self) -> socket.socket:
-            return watch(super()._new_conn())
-
-    class PlainPool(urllib3.HTTPConnectionPool):
-        ConnectionCls = Plain
-
-    class SecurePool(urllib3.HTTPSConnectionPool):
-        ConnectionCls = Secure
-
-    return {"http": PlainPool, "https": SecurePool}
-
-
-def _shut(sockets: list[socket.socket]) -> None:
-    for one in list(sockets):
-        try:
-            one.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            continue  # it has ended already
-
-
-def _close(sockets: list[socket.socket]) -> None:
-    while sockets:
-        sockets.pop().close()

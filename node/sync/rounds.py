@@ -105,7 +105,7 @@ def wait_after(name: str, failures: int, retry_after_seconds: float | None) -> f
         failures: How often in a row it has failed, this time included.
         retry_after_seconds: What the partner asked for; already bounded.
     """
-    longest = min(FIRST_WAIT_SECONDS * 2 ** min(max(failures - 1, 0), 20), LONGEST_WAIT_SECONDS)
+    longest = min(FIRST_WAIT_SECONDS * float(1 << min(max(failures - 1, 0), 20)), LONGEST_WAIT_SECONDS)
     # Not chance but the name spreads the links: the same history always waits the same time.
     share = hashlib.sha256(f"{name}:{failures}".encode()).digest()[0] / 510
     wait = max(longest * (1 - share), FIRST_WAIT_SECONDS)

@@ -249,6 +249,6 @@ class Worker:
         except NodeError as cause:
             _log.warning("%s: %s %s", what, cause.problem, cause.remedy)
             self.stopping.wait(FIRST_LOOK_SECONDS)
-        except Exception:
+        except Exception:  # noqa: BLE001  logged whole; the thread of a partner must outlive any bug
             _log.exception("%s failed", what)
             self.stopping.wait(FIRST_LOOK_SECONDS)

@@ -40,16 +40,32 @@ ALL_EYES = Reader(4, ())
 _COLLECTION_ID = "5c1f3a9e-0b7d-4e5a-9c3f-{:012d}"
 
 
-class Node:
-    """One node of a test; `now` is the moment of its last act."""
+class Clock:
+    """The moment of the last act, of one node or of several that share it."""
 
-    def __init__(self, us: str, database: Database, door: Door) -> None:
-        self.us, self.database, self.door, self.now = us, database, door, NOON
+    def __init__(self, now: int = NOON) -> None:
+        self.now = now
 
-    def moment(self) -> int:
+    def tick(self) -> int:
         """The moment of the next act."""
         self.now += SECOND
         return self.now
+
+
+class Node:
+    """One node of a test."""
+
+    def __init__(self, us: str, database: Database, door: Door, clock: Clock) -> None:
+        self.us, self.database, self.door, self.clock = us, database, door, clock
+
+    @property
+    def now(self) -> int:
+        """The moment of the last act."""
+        return self.clock.now
+
+    def moment(self) -> int:
+        """The moment of the next act."""
+        return self.clock.tick()
 
     def link(self, name: str) -> Link:
         """One of its links."""
@@ -60,7 +76,7 @@ class Node:
     def agree(self, *, partners: Sequence[str] = ("south",), stricter: Stricter | None = None, **terms: Any) -> None:
         """Go by another agreement with each partner from now on; links that are new are open."""
         self.door = _door(self.us, self.database, partners, stricter, terms)
-        _open(self.database, self.door, NOON)
+        _open(self.database, self.door)
 
     def collection(self, alias: str = "indicators") -> Collection:
         """The collection's row as it stands."""
@@ -203,6 +219,7 @@ def a_node(
     validation: str = "schema",
     keep_days: int = 0,
     stricter: Stricter | None = None,
+    clock: Clock | None = None,
     **terms: Any,
 ) -> Node:
     """A node with its collections, whose links are open.
@@ -214,16 +231,17 @@ def a_node(
         collections: Aliases, each with an id that is the same on every node.
         validation, keep_days: Of the collections.
         stricter: Our own brakes.
+        clock: Where it shares one with another node.
         terms: Changes to `agreement_text`.
     """
-    node = Node(us, database, _door(us, database, partners, stricter, terms))
+    node = Node(us, database, _door(us, database, partners, stricter, terms), clock or Clock())
     with database.writing() as tx:
         for number, alias in enumerate(collections, 1):
             definition = Definition(
                 alias, alias.title(), _COLLECTION_ID.format(number), validation=validation, keep_days=keep_days
             )
             catalog.add_collection(tx, definition, epoch=f"{us}-1-{alias}")
-    _open(database, node.door, NOON)
+    _open(database, node.door)
     return node
 
 
@@ -249,10 +267,10 @@ def _door(
     return Door(database, parties, derive_links(us, bindings, parties))
 
 
-def _open(database: Database, door: Door, now: int) -> None:
+def _open(database: Database, door: Door) -> None:
     with database.writing() as tx:
-        links.ensure(tx, door.links, now=now)
+        links.ensure(tx, door.links)
         links.set_paused(tx, None, paused=False, reason="")
 
 
-__all__ = ["ALL_EYES", "EVERYTHING", "IN", "OUT", "SECOND", "Node", "a_node", "digest_of", "key_of", "replace"]
+__all__ = ["ALL_EYES", "EVERYTHING", "IN", "OUT", "SECOND", "Clock", "Node", "a_node", "digest_of", "key_of", "replace"]

@@ -1,0 +1,127 @@
+"""Look whether a node is sound: its configuration, its agreements, its database. Nothing is changed.
+
+Opening a node puts right what it can (a new history after a rollback); this looks before anything does.
+
+Reads   the configuration and what it names, the database, the high-water marks. Writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from node import web
+from node.cli.exits import BROKEN, DONE, WRONG_CALL, exit_code
+from node.cli.printing import amount
+from node.clock import local_time
+from node.config import Settings, find_config, load_settings
+from node.errors import NodeError
+from node.sharing.agreements import digest_words, in_force
+from node.store import catalog, highwater, migrate
+from node.store.database import Database, Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the check; `code` is 0 when all is well there."""
+
+    name: str
+    text: str
+    code: int = DONE
+    remedy: str = ""
+
+
+def look(config: str | None, *, now: int) -> Iterator[Finding]:
+    """What is found, one thing after the other; the rest is left out when nothing more can be looked at.
+
+    Args:
+        config: What was given with --config.
+        now: Microseconds.
+    """
+    try:
+        settings = load_settings(find_config(config, os.environ), os.environ)
+    except NodeError as cause:
+        yield _fault("configuration", cause)
+        return
+    name = f"{settings.node.name}, {len(settings.partners)} partners, {len(settings.links)} links"
+    yield Finding("configuration", f"{settings.path}: {name}")
+    yield from _agreements(settings, now)
+    try:
+        database = web.open_database(settings)
+    except NodeError as cause:
+        yield _fault("database", cause)
+        return
+    try:
+        yield from _database(settings, database)
+    finally:
+        database.close()
+
+
+def _agreements(settings: Settings, now: int) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for partner in settings.partners:
+        if not partner.agreements:
+            yield Finding("agreement", f"{partner.name} has none: nothing crosses")
+        for one in partner.agreements:
+            if one.id in seen:
+                continue
+            seen.add(one.id)
+            state = "in force" if in_force(one, now) else "not in force yet" if now < one.starts else "ended"
+            ends = local_time(one.ends, settings.node.time_zone)
+            yield Finding(
+                "agreement",
+                f"{one.id} revision {one.revision}, {state}, ends {ends}, terms {digest_words(one.terms_digest)}",
+            )
+
+
+def _database(settings: Settings, database: Database) -> Iterator[Finding]:
+    try:
+        migrate.check_current(database)
+        yield Finding("database", f"{database.url}, revision {migrate.REVISIONS[-1]}")
+        marks = highwater.marks(settings.data_dir)  # read before the collections, see there
+        with database.reading() as tx:
+            yield Finding("durability", _durability(tx))
+            node = catalog.node_row(tx)
+            collections = catalog.collections(tx)
+            for one in collections:
+                held = amount(_held(tx, one.collection_id), "object")
+                last = f", dates to {local_time(one.last_added, settings.node.time_zone)}" if held[0] != "0" else ""
+                yield Finding("collection", f"{one.alias}: {held}{last}, epoch {one.epoch[:8]}")
+        identity = database.server_identity()
+    except NodeError as cause:
+        yield _fault("database", cause)
+        return
+    lost = [one.alias for one in highwater.behind(marks, collections)]
+    moved = bool(node.server_identity) and node.server_identity != identity
+    remedy = "Stop and look. The next start begins a new history and pauses every link until stixnode resume."
+    if lost:
+        yield Finding("history", f"the database went back in time: {', '.join(lost)}", BROKEN, remedy)
+    elif moved:
+        yield Finding("history", "this is another PostgreSQL server or timeline than before", BROKEN, remedy)
+    else:
+        yield Finding("history", f"no collection is below its high-water mark ({len(marks)} marks)")
+
+
+def _durability(tx: Tx) -> str:
+    """What the database says of its own settings; every connection was refused already if they lose data."""
+    run = tx.connection.exec_driver_sql
+    if tx.dialect == "sqlite":
+        journal, level = run("pragma journal_mode").scalar(), run("pragma synchronous").scalar()
+        version = run("select sqlite_version()").scalar()
+        return f"SQLite {version}, journal_mode={journal}, synchronous={'FULL' if level == 2 else level}"
+    settings = {
+        name: run(f"show {name}").scalar() for name in ("server_version", "fsync", "synchronous_commit")
+    }
+    return ", ".join(f"{name}={value}" for name, value in settings.items())
+
+
+def _held(tx: Tx, collection_id: int) -> int:
+    # A number only: whatever looks into the objects goes through the door.
+    text = f'select count(*) from "object" where collection_id = {int(collection_id)}'  # noqa: S608
+    return int(tx.connection.exec_driver_sql(text).scalar() or 0)
+
+
+def _fault(name: str, cause: NodeError) -> Finding:
+    code = exit_code(cause)
+    return Finding(name, cause.problem, WRONG_CALL if code == 1 else code, cause.remedy)

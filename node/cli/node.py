@@ -1,0 +1,186 @@
+"""`stixnode init`, `serve`, `work`, `run`, `check` and `version`: the machine itself."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import signal
+import time
+from pathlib import Path
+
+import click
+
+from node import __version__, clock, web
+from node.access.names import checked_name
+from node.cli import checks, founding
+from node.cli.asked import Command
+from node.cli.context import Context, os_name, with_context
+from node.cli.exits import ATTENTION, DONE, most_serious
+from node.cli.partner_rounds import code_of, holder_of_leases, opener, print_rounds, run_rounds, sentence
+from node.cli.printing import amount
+from node.cli.processes import run_together
+from node.errors import UsageError
+from node.sync.reports import Report
+from node.sync.worker import Worker
+
+DEFAULT_NAME = "node"
+
+_log = logging.getLogger("stixnode.worker")
+
+
+@click.command(cls=Command)
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--name", default=DEFAULT_NAME, help="Our name in every agreement; never changes afterwards.")
+@click.option("--url", default="", help="https://HOST as others reach us; without it only this machine does.")
+@click.option("--person", default="", help="The first person, operator and admin; else your own account's name.")
+@click.option("--token-file", metavar="FILE", help="Write the person's token there (0600), show it nowhere.")
+@with_context
+def init(
+    context: Context, folder: Path, name: str, url: str, person: str, token_file: str | None
+) -> int:
+    """Create a node in a folder: configuration, database, collections, the first person.
+
+    Without --name and --url it is a node of this machine alone, to try things.
+    """
+    person = person or _own_name()
+    wish = founding.Wish(folder, name, url, person, token_file)
+    made = founding.found(wish, environ=os.environ, actor=f"os:{os_name()}", now=clock.now())
+    out, config = context.out, str(made.config)
+    if out.as_json:
+        secret = {"token": made.token} if made.token_file is None else {"token_file": str(made.token_file)}
+        out.only(config=config, person=person, **secret)
+    out.line(f"created  {config} (every key, ours filled in)")
+    out.line(f"         database with {amount(made.collections, 'collection')} and no objects")
+    out.line(f"         person {person} ({', '.join(founding.FIRST_ROLES)})")
+    if made.token_file is None:
+        out.line(f"token    {made.token}")
+        out.line("         shown this once; it lets whoever has it act as that person")
+    else:
+        out.line(f"token    in {made.token_file}, shown to nobody")
+    if made.open_folder:
+        out.notice(f"note: others may look into {folder}; say: chmod 700 {folder}")
+    if url and not made.settings.server.tls_certificate:
+        out.notice("note: others reach this node only after you set listen and the TLS files in [server].")
+    out.next(f"stixnode --config {config} collection list", f"stixnode --config {config} run")
+    return DONE
+
+
+@click.command(cls=Command)
+@click.option("--host", help="Address to listen on; else the first of [server] listen.")
+@click.option("--port", type=click.IntRange(1, 65_535), help="Port to listen on.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes; else [server] workers.")
+@with_context
+def serve(context: Context, host: str | None, port: int | None, workers: int | None) -> int:
+    """Run the TAXII server until a signal says to stop.
+
+    It listens on every address of [server] listen, or on the one that is given.
+    """
+    settings = context.settings
+    count = workers or settings.server.workers
+    listen = settings.server.listen
+    if host is None and port is None and len(listen) > 1:
+        run_together([_serving(context, each, count) for each in listen])
+        return DONE
+    web.serve(settings, host or listen[0][0], port or listen[0][1], count)
+    return DONE
+
+
+@click.command(cls=Command)
+@click.option("--once", is_flag=True, help="One round of every link, then end.")
+@with_context
+def work(context: Context, once: bool) -> int:
+    """Run the worker: rounds of all links when they are due, until a signal says to stop."""
+    if once:
+        return print_rounds(context.out, run_rounds(context, context.links(None)))
+    _log_to_stderr()
+    worker = Worker(
+        door=context.door,
+        open_client=opener(context.settings),
+        holder=holder_of_leases(),
+        now=clock.now,
+        on_report=_note,
+    )
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: worker.stop())
+    _log.info("working on %s of %s", amount(len(context.door.links), "link"), context.settings.node.name)
+    worker.run()
+    _log.info("stopped")
+    return DONE
+
+
+@click.command(cls=Command)
+@with_context
+def run(context: Context) -> int:
+    """Run server and worker together until a signal says to stop.
+
+    When one of them ends, the other is stopped too.
+    """
+    settings = context.settings
+    servers = [_serving(context, each, settings.server.workers) for each in settings.server.listen]
+    run_together([*servers, ["work", "--config", str(settings.path)]])
+    return DONE
+
+
+@click.command(cls=Command)
+@with_context
+def check(context: Context) -> int:
+    """Look whether configuration, agreements and database are sound; change nothing.
+
+    \b
+    Exit codes:
+      0   all is well
+      2   the configuration, an agreement or the database cannot be used
+      12  the database went back in time
+    """
+    out, codes = context.out, []
+    for found in checks.look(context.asked.config, now=clock.now()):
+        codes.append(found.code)
+        out.line(f"{'ok   ' if found.code == DONE else 'FAIL '} {found.name:14} {found.text}")
+        if found.remedy:
+            out.line(f"      {'':14} Try: {found.remedy}")
+        out.record(
+            "finding",
+            name=found.name,
+            ok=found.code == DONE,
+            text=found.text,
+            remedy=found.remedy,
+            exit=found.code,
+        )
+    code = most_serious(codes)
+    out.next("stixnode status" if code == DONE else "stixnode check, when that is corrected")
+    return out.summary(code)
+
+
+@click.command(cls=Command)
+@with_context
+def version(context: Context) -> int:
+    """Say which version this is, and of what it is made."""
+    python = platform.python_version()
+    context.out.line(f"stixnode {__version__} (Python {python})")
+    context.out.record("stixnode", version=__version__, python=python)
+    return context.out.summary(DONE)
+
+
+def _serving(context: Context, address: tuple[str, int], workers: int) -> list[str]:
+    host, port = address
+    where = ["--config", str(context.settings.path), "--host", host, "--port", str(port)]
+    return ["serve", *where, "--workers", str(workers)]
+
+
+def _own_name() -> str:
+    name = os_name().lower()
+    try:
+        return checked_name("person", name)
+    except UsageError:
+        return "op"
+
+
+def _note(report: Report) -> None:
+    serious = code_of(report) not in (DONE, ATTENTION)
+    _log.log(logging.WARNING if serious else logging.INFO, "%s", sentence(report))
+
+
+def _log_to_stderr() -> None:
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(level=logging.INFO, format="%(asctime)sZ %(levelname)s %(message)s")
