@@ -15,9 +15,13 @@ import logging
 import os
 import re
 import secrets
+import socket
 import sys
+import threading
+import time
 import traceback
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from flask import Flask, Response, request
@@ -39,6 +43,7 @@ from node.taxii.rates import Rates
 
 THREADS = 32
 ANNOUNCED = "STIXNODE_ANNOUNCED"
+START_TRIES, START_PAUSE = 600, 0.05
 
 _log = logging.getLogger(__name__)
 _ALIVE = sa.text("select 1")
@@ -94,9 +99,8 @@ def app_factory() -> Flask:
     """The application of one server process, from the file that $STIXNODE_CONFIG names."""
     settings = load_settings(Path(os.environ["STIXNODE_CONFIG"]), os.environ)
     app = create_app(settings, open_database(settings))
-    if os.environ.get(ANNOUNCED):
-        sys.stderr.write(f"serving {os.environ[ANNOUNCED]}\n")
-        sys.stderr.flush()
+    if ANNOUNCED in os.environ:
+        threading.Thread(target=_announce, args=(os.environ[ANNOUNCED],), daemon=True).start()
     return app
 
 
@@ -174,6 +178,7 @@ def serve(settings: Settings, host: str, port: int, workers: int) -> None:
     from granian.log import LogLevels  # noqa: PLC0415
 
     shown = f"[{host}]" if ":" in host else host
+    _check_port(host, port, shown)
     os.environ["STIXNODE_CONFIG"] = str(settings.path)
     os.environ[ANNOUNCED] = f"{'http' if certificate is None else 'https'}://{shown}:{port}"
     older = settings.server.tls_minimum == "1.2"
@@ -187,7 +192,7 @@ def serve(settings: Settings, host: str, port: int, workers: int) -> None:
             blocking_threads=THREADS,
             http=HTTPModes.http1,
             websockets=False,
-            log_level=LogLevels.warning,
+            log_level=LogLevels.error,
             log_dictconfig=_LOGGING,
             ssl_cert=certificate,
             ssl_key=key,
@@ -195,12 +200,41 @@ def serve(settings: Settings, host: str, port: int, workers: int) -> None:
             workers_kill_timeout=10,
             factory=True,
         )
-        server.serve()
     except OSError as cause:
         raise ConfigError(
-            f"Cannot serve on {shown}:{port}: {cause}.",
-            remedy="Choose another port, or check the TLS files and their rights.",
+            f"The TLS certificate {certificate} and key {key} cannot be used: {cause.strerror or cause}.",
+            remedy="Check that both can be read and belong together.",
         ) from cause
+    server.serve()
+
+
+def _check_port(host: str, port: int, shown: str) -> None:
+    # The server's sockets share a port with whoever else shares it; a second server must not go unseen.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as cause:
+            raise ConfigError(
+                f"Cannot serve on {shown}:{port}: {cause.strerror or cause}.",
+                remedy="Choose another port, or stop what listens there.",
+            ) from cause
+
+
+def _announce(address: str) -> None:
+    # Workers begin to listen after the application is made; only an open port is worth announcing.
+    parts = urlsplit(address)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(parts.hostname or "", parts.hostname or "")  # noqa: S104
+    for _ in range(START_TRIES):
+        try:
+            socket.create_connection((host, parts.port or 0), timeout=1).close()
+        except OSError:
+            time.sleep(START_PAUSE)
+        else:
+            sys.stderr.write(f"serving {address}\n")
+            sys.stderr.flush()
+            return
 
 
 def _check_key(key: Path) -> None:

@@ -85,7 +85,7 @@ def _database(settings: Settings, database: Database) -> Iterator[Finding]:
             node = catalog.node_row(tx)
             collections = catalog.collections(tx)
             for one in collections:
-                held = amount(_held(tx, one.collection_id), "object")
+                held = amount(number_held(tx, one.collection_id), "object")
                 last = f", dates to {local_time(one.last_added, settings.node.time_zone)}" if held[0] != "0" else ""
                 yield Finding("collection", f"{one.alias}: {held}{last}, epoch {one.epoch[:8]}")
         identity = database.server_identity()
@@ -116,7 +116,8 @@ def _durability(tx: Tx) -> str:
     return ", ".join(f"{name}={value}" for name, value in settings.items())
 
 
-def _held(tx: Tx, collection_id: int) -> int:
+def number_held(tx: Tx, collection_id: int) -> int:
+    """How many versions a collection holds."""
     # A number only: whatever looks into the objects goes through the door.
     text = f'select count(*) from "object" where collection_id = {int(collection_id)}'  # noqa: S608
     return int(tx.connection.exec_driver_sql(text).scalar() or 0)

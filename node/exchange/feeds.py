@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from node.exchange import companions, feed_rows, ledger, remarking
+from node.exchange import companions, feed_rows, ledger, links, remarking
 from node.exchange.door import Door
 from node.exchange.feed_rows import OFFERED, STEP, Feed, FeedRow
 from node.exchange.judging import Candidate, judge
@@ -125,6 +125,7 @@ def preview(tx: Tx, door: Door, link: Link, *, now: int, at_most: int = 100_000)
 
 def forget(tx: Tx, link: Link) -> None:
     """The partner lost its history: all rows are offered again and the collection is examined anew."""
+    links.forget_brought(tx, link.partner)
     feed_rows.offer_again(tx, link.name)
     state = feed_rows.feed(tx, link.name)
     if state is not None:

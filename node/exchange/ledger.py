@@ -106,6 +106,10 @@ _WITHHELD_OF_ID = sa.text(
 _WITHHELD_OF_LINK = sa.text(
     f"select {_WITHHELD} from withheld w where w.link = :link order by w.at, w.stix_id limit :n"
 )
+_KEPT_FROM_BRINGER = sa.text(
+    "select distinct w.link, w.stix_id from link l join withheld w on w.link = l.name"
+    " where l.partner = :partner and w.reason = 'brought_by_partner'"
+)
 _REASONS = sa.text("select link, reason, count(*) from withheld group by link, reason order by link, reason")
 
 
@@ -163,6 +167,11 @@ def waiting_for(tx: Tx, ids: Iterable[str]) -> list[tuple[str, str]]:
     if not wanted:
         return []
     return [(link, stix_id) for link, stix_id in tx.rows(_WAITING_FOR, ids=tx.listed(wanted))]
+
+
+def kept_from_bringer(tx: Tx, partner: str) -> list[tuple[str, str]]:
+    """(link, id) of what a partner does not get because it brought it itself."""
+    return [(link, stix_id) for link, stix_id in tx.rows(_KEPT_FROM_BRINGER, partner=partner)]
 
 
 def reasons(tx: Tx) -> list[tuple[str, str, int]]:

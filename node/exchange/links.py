@@ -1,8 +1,9 @@
 """The state of each link: paused or open, and when it last did what.
 
-A link that an agreement newly makes is paused until a person resumes it.
+A link that an agreement newly makes is paused until a person resumes it. When a partner shows another
+history, what it brought in the old one no longer says that it has it.
 
-Writes  table link
+Writes  table link; marks ids as due through `feed_rows`
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from node.exchange import feed_rows, ledger
 from node.sharing.links import Link
 from node.store.database import Tx
 
@@ -39,6 +41,7 @@ _FAILURE = sa.text(
     " where name = :name"
 )
 _EPOCH = sa.text("update link set partner_epoch = :epoch where name = :name")
+_FORGET_BROUGHT = sa.text("update link set partner_epoch = '' where partner = :partner and name like '%/in'")
 
 
 class LinkState(NamedTuple):
@@ -105,8 +108,20 @@ def note_partner_epoch(tx: Tx, name: str, epoch: str) -> bool:
     before = state(tx, name)
     if before is None or before.partner_epoch == epoch:
         return False
+    if name.endswith("/out"):
+        forget_brought(tx, before.partner)
     tx.run(_EPOCH, name=name, epoch=epoch)
+    feed_rows.add_due(tx, ledger.kept_from_bringer(tx, before.partner))
     return before.partner_epoch != ""
+
+
+def forget_brought(tx: Tx, partner: str) -> None:
+    """What a partner brought so far no longer counts as what it has: it may have lost it.
+
+    The epochs of its incoming links are told again with the next page or batch; until then whatever it
+    brought may be offered to it once more, which costs a duplicate.
+    """
+    tx.run(_FORGET_BROUGHT, partner=partner)
 
 
 def _state(row: tuple[Any, ...]) -> LinkState:

@@ -14,7 +14,6 @@ Reads   the password file and the CA file of the partner. Writes nothing.
 from __future__ import annotations
 
 import base64
-import ipaddress
 import socket
 import threading
 import time
@@ -32,6 +31,7 @@ from requests.structures import CaseInsensitiveDict
 
 from node import __version__
 from node.errors import ConfigError, PartnerError, PartnerRefused, PartnerUnreachable
+from node.sharing.partners import is_loopback
 from node.sync.refusals import AnswerTooLarge, error_of
 from node.sync.transport import WatchedAdapter, close_all, shut
 
@@ -276,18 +276,9 @@ def _origin(partner: str, api_root: str) -> tuple[str, str, int | None]:
             f"[partner.{partner}] api_root = {api_root!r} is not the address of an API root.",
             remedy='Write the address that the partner gave you, such as "https://exchange.south.example/api/".',
         )
-    if scheme == "http" and not _loopback(host):
+    if scheme == "http" and not is_loopback(host):
         raise ConfigError(
             f"[partner.{partner}] api_root = {api_root!r} would send the credential in the clear.",
             remedy="Write https://; plain http is for servers on this machine only.",
         )
     return scheme, host, port
-
-
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -33,14 +33,13 @@ from node.exchange.door import Door
 from node.exchange.ingress import AdmitReport, Source
 from node.exchange.links import LinkState
 from node.store import catalog
-from node.store.catalog import Definition
 from node.store.database import Database, Tx
 from node.sync import worker
 from node.sync.client import Partner
 from node.sync.pull import Limits
 from node.sync.reports import Report
 from node.taxii.face import EXTENSION
-from node.web import create_app, prepare
+from node.web import create_app
 from tests.support.agreements import a_flow, agreement_text, toml_text
 from tests.support.served import DEFINITIONS, HeldClock
 
@@ -235,7 +234,7 @@ def two_nodes(databases: Sequence[Database], folder: Path, **changes: Any) -> Tw
     for name, other, database in zip(("north", "south"), ("south", "north"), databases, strict=True):
         place = folder / name
         place.mkdir()
-        settings = _configured(place, name, other, database, text)
+        settings = _configured(place, name, other, text)
         with database.writing() as tx:
             for each in DEFINITIONS:
                 catalog.add_collection(tx, each, epoch=f"{name}-epoch-{each.alias}")
@@ -268,14 +267,13 @@ def _hold_clock(app: Flask, clock: HeldClock) -> None:
     app.extensions[EXTENSION] = replace(app.extensions[EXTENSION], now=clock)
 
 
-def _configured(folder: Path, name: str, other: str, database: Database, agreement: str) -> Settings:
+def _configured(folder: Path, name: str, other: str, agreement: str) -> Settings:
     (folder / "agreement.toml").write_text(agreement, encoding="utf-8")
     (folder / "password").write_text("not yet given", encoding="utf-8")
     document: Mapping[str, object] = {
         "format": 1,
         "node": {"name": name, "title": f"Cyber Centre {name.title()}"},
         "limits": {"requests_per_second": 0, "concurrent_requests": 0, "failed_logins_per_minute": 0},
-        "database": {"url": database.url.replace("postgresql+psycopg://", "postgresql://")},
         "partner": {
             other: {
                 "agreements": ["agreement.toml"],
@@ -299,5 +297,3 @@ def _give_account(host: Centre, guest: Centre) -> None:
         text, _ = tokens.issue_token(tx, account=account, actor="os:test", now=host.clock.now)
     (guest.folder / "password").write_text(text, encoding="utf-8")
 
-
-__all__ = ["BOTH_PULL", "BOTH_PUSH", "Centre", "Definition", "TwoNodes", "Wire", "prepare", "two_nodes"]

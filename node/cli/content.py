@@ -1,0 +1,259 @@
+"""`stixnode import`, `export` and `collection`: what the node holds, and how files come in and go out."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from node import clock
+from node.access import accounts
+from node.audit import log
+from node.cli.asked import Command, Group
+from node.cli.checks import number_held
+from node.cli.context import Context, with_context
+from node.cli.exits import DONE, INCOMPLETE
+from node.cli.importing import Imported, import_stream
+from node.cli.printing import Printer, amount, utc
+from node.errors import UsageError
+from node.exchange import egress
+from node.exchange.ingress import Source
+from node.store import catalog
+from node.store.catalog import Collection, Definition
+from node.store.database import Tx
+
+SHOWN = 20
+
+
+@click.command("import", cls=Command)
+@click.argument("name", metavar="COLLECTION")
+@click.argument("file", type=click.File("rb"))
+@click.option("--restate", is_flag=True, help="Let our own versions be replaced under their date.")
+@with_context
+def import_(context: Context, name: str, file: BinaryIO, restate: bool) -> int:
+    """Take a bundle, an envelope or lines of objects (NDJSON) into a collection; - is standard input.
+
+    gzip is noticed by itself. Objects come in as their exact bytes. Exit code 3: some were refused.
+    """
+    out, place = context.out, getattr(file, "name", "-")
+    with context.database.reading() as tx:
+        collection = context.collection(tx, name)
+    source = Source("import", context.actor, place=Path(str(place)).name, restate=restate)
+    size = os.fstat(file.fileno()).st_size if _is_file(file) else None
+    with out.progress("reading", size) as reading, out.progress("storing", None) as stored:
+        found = import_stream(
+            context.door,
+            collection.collection_id,
+            file,
+            source,
+            folder=context.settings.data_dir,
+            now=clock.now,
+            reading=reading,
+            storing=lambda _number: stored,
+        )
+    return _print_import(out, collection, found)
+
+
+@click.command(cls=Command)
+@click.argument("name", metavar="COLLECTION")
+@click.option("--out", "target", type=click.Path(path_type=Path), help="File to write; else standard output.")
+@with_context
+def export(context: Context, name: str, target: Path | None) -> int:
+    """Write a collection as one STIX bundle: every version, as the bytes that are stored."""
+    out = context.out
+    if out.as_json and target is None:
+        raise UsageError(
+            "The bundle and the lines of --json would stand in one stream.",
+            remedy="Name a file for the bundle: --out FILE",
+        )
+    with context.database.reading() as tx:
+        collection = context.collection(tx, name)
+    bundle = _bundle(egress.export_bodies(context.door, collection))
+    if target is None:
+        stdout = click.get_binary_stream("stdout")
+        number = sum(_written(stdout, bundle))
+        stdout.flush()
+    else:
+        number = _replace(target, bundle)
+        out.line(f"{amount(number, 'object')} of {collection.alias} in {target}")
+        out.next(f"stixnode import COLLECTION {target}, on another node")
+    return out.summary(DONE, collection=collection.alias, objects=number)
+
+
+@click.group(cls=Group)
+def collection() -> None:
+    """Add, list and show collections."""
+
+
+@collection.command("add")
+@click.argument("alias")
+@click.option("--title", required=True, help="What TAXII clients show; no two collections have the same.")
+@click.option("--id", "new_id", default="", help="A UUID of version 4; else a new one.")
+@click.option("--description", default="", help="One or two sentences for those who choose a collection.")
+@click.option(
+    "--validation",
+    type=click.Choice(("schema", "structure")),
+    default="schema",
+    show_default=True,
+    help="schema: what fails the schemas of STIX is refused; structure: it is kept and flagged.",
+)
+@click.option("--keep-days", type=click.IntRange(0), default=0, help="Erase content after so many days; 0: never.")
+@click.option("--listed", is_flag=True, help="Show it also to accounts that may neither read nor write it.")
+@with_context
+def add_collection(
+    context: Context,
+    alias: str,
+    title: str,
+    new_id: str,
+    description: str,
+    validation: str,
+    keep_days: int,
+    listed: bool,
+) -> int:
+    """Add a collection; ALIAS is the name by which people and links call it."""
+    wanted = Definition(alias, title, new_id or str(uuid.uuid4()), description, validation, keep_days, listed)
+
+    def work(tx: Tx) -> Collection:
+        added = catalog.add_collection(tx, wanted, epoch=secrets.token_hex(16))
+        details: log.Details = {"id": added.id, "validation": validation, "keep_days": keep_days}
+        log.record(
+            tx, now=clock.now(), actor=context.actor, act="collection.add", subject=alias, details=details
+        )
+        return added
+
+    added = context.database.retrying(work)
+    context.out.line(f"{added.alias} added, id {added.id}")
+    context.out.record("collection", **_fields(added, 0))
+    context.out.next(f"stixnode account allow NAME {added.alias} --read")
+    return context.out.summary(DONE)
+
+
+@collection.command("list")
+@with_context
+def list_collections(context: Context) -> int:
+    """List the collections."""
+    out = context.out
+    with context.database.reading() as tx:
+        held = [(one, number_held(tx, one.collection_id)) for one in catalog.collections(tx)]
+    rows = [
+        (one.alias, f"{number:,}", one.validation, _kept(one), one.id, one.title) for one, number in held
+    ]
+    out.table(("ALIAS", "OBJECTS", "VALIDATION", "KEPT", "ID", "TITLE"), rows)
+    for one, number in held:
+        out.record("collection", **_fields(one, number))
+    out.next(f"stixnode collection show {held[0][0].alias}" if held else "stixnode collection add ALIAS --title T")
+    return out.summary(DONE, collections=len(held))
+
+
+@collection.command("show")
+@click.argument("name", metavar="COLLECTION")
+@with_context
+def show_collection(context: Context, name: str) -> int:
+    """Show one collection: what it is, who may read and write it, which links use it."""
+    out = context.out
+    with context.database.reading() as tx:
+        one = context.collection(tx, name)
+        number = number_held(tx, one.collection_id)
+        rights = {each.name: accounts.grant_of(tx, each.name, one.collection_id) for each in accounts.list_accounts(tx)}
+    links = [link.name for link in context.settings.links if link.collection == one.alias]
+    readers = [account for account, grant in rights.items() if grant.can_read]
+    writers = [account for account, grant in rights.items() if grant.can_write]
+    out.table(
+        ("", ""),
+        [
+            (one.alias, one.title),
+            ("description", one.description or "none"),
+            ("id", one.id),
+            ("address", f"{context.settings.node.public_url}/api/collections/{one.id}/"),
+            ("objects", f"{number:,}, newest added {context.local(one.last_added or None)}"),
+            ("validation", one.validation),
+            ("kept", _kept(one)),
+            ("listed", "to everybody" if one.listed else "to those who may read or write it"),
+            ("read by", ", ".join(readers) or "no account"),
+            ("written by", ", ".join(writers) or "no account"),
+            ("links", ", ".join(links) or "none"),
+        ],
+    )
+    out.record("collection", **_fields(one, number), readers=readers, writers=writers, links=links)
+    out.next(f"stixnode import {one.alias} FILE", f"stixnode export {one.alias} --out FILE")
+    return out.summary(DONE)
+
+
+def _print_import(out: Printer, collection: Collection, found: Imported) -> int:
+    counted = ", ".join(f"{number:,} {name}" for name, number in sorted(found.counts.items()))
+    out.line(f"{amount(found.read, 'object')} read into {collection.alias}: {counted or 'nothing to do'}")
+    if found.refusals:
+        out.line(f"refused{f', the first {SHOWN} of {len(found.refusals)}' if len(found.refusals) > SHOWN else ''}:")
+    for one in found.refusals[:SHOWN]:
+        out.line(f"  {one.stix_id}{f' of {one.version}' if one.version else ''}: {one.reason}")
+        out.line(f"    {one.message}")
+    for one in found.refusals:
+        fields = {"number": one.number, "id": one.stix_id, "version": one.version}
+        out.record("refused", **fields, reason=one.reason, message=one.message)
+    out.next(f"stixnode collection show {collection.alias}", "stixnode plan")
+    return out.summary(
+        INCOMPLETE if found.refusals else DONE,
+        collection=collection.alias,
+        arrival=found.arrival_id,
+        read=found.read,
+        **found.counts,
+    )
+
+
+def _is_file(file: BinaryIO) -> bool:
+    return bool(getattr(file, "seekable", lambda: False)()) and hasattr(file, "fileno") and file.name != "<stdin>"
+
+
+def _bundle(bodies: Iterator[bytes]) -> Iterator[tuple[bytes, int]]:
+    """The bundle in pieces, each with the number of objects in it."""
+    # STIX 2.1 section 8: a bundle without objects leaves the property out.
+    yield f'{{"type":"bundle","id":"bundle--{uuid.uuid4()}"'.encode(), 0
+    first = True
+    for body in bodies:
+        yield (b',"objects":[\n' if first else b",\n") + body, 1
+        first = False
+    yield b"}\n" if first else b"\n]}\n", 0
+
+
+def _written(target: BinaryIO, pieces: Iterator[tuple[bytes, int]]) -> Iterator[int]:
+    for piece, number in pieces:
+        target.write(piece)
+        yield number
+
+
+def _replace(target: Path, pieces: Iterator[tuple[bytes, int]]) -> int:
+    """Write a whole file or none, readable by its owner alone; the number of objects in it."""
+    with tempfile.NamedTemporaryFile(dir=target.absolute().parent, delete=False) as draft:
+        try:
+            number = sum(_written(draft.file, pieces))
+            draft.flush()
+            os.fsync(draft.fileno())
+            Path(draft.name).replace(target)
+        except BaseException:
+            Path(draft.name).unlink(missing_ok=True)
+            raise
+    return number
+
+
+def _kept(one: Collection) -> str:
+    return f"{one.keep_days} days" if one.keep_days else "for ever"
+
+
+def _fields(one: Collection, number: int) -> dict[str, str | int | bool | None]:
+    return {
+        "id": one.id,
+        "alias": one.alias,
+        "title": one.title,
+        "description": one.description,
+        "validation": one.validation,
+        "keep_days": one.keep_days,
+        "listed": one.listed,
+        "objects": number,
+        "last_added": utc(one.last_added or None),
+    }
