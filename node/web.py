@@ -23,7 +23,6 @@ import traceback
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import sqlalchemy as sa
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
@@ -34,10 +33,10 @@ from node.errors import ConfigError, NodeError, StoreBusy
 from node.exchange import links
 from node.exchange.door import Door
 from node.sharing.partners import is_loopback
-from node.store import highwater, migrate
+from node.store import catalog, highwater, migrate
 from node.store.database import Database, Tx
 from node.taxii import discovery, objects, posts, statuses
-from node.taxii.face import EXTENSION, Face, answer, face, guard
+from node.taxii.face import EXTENSION, Face, answer, face, guard, release
 from node.taxii.protocol import DISCOVERY, RequestRefused, error_body, title_of
 from node.taxii.rates import Rates
 
@@ -46,7 +45,6 @@ ANNOUNCED = "STIXNODE_ANNOUNCED"
 START_TRIES, START_PAUSE = 600, 0.05
 
 _log = logging.getLogger(__name__)
-_ALIVE = sa.text("select 1")
 _BEGIN_KEY = re.compile(r"-----BEGIN ([A-Z ]*)PRIVATE KEY-----")
 _LOGGING = {
     "handlers": {
@@ -90,6 +88,7 @@ def create_app(settings: Settings, database: Database) -> Flask:
         app.register_blueprint(part.blueprint)
     app.add_url_rule("/healthz", view_func=_healthz)
     app.before_request(_refuse_broken_path)
+    app.teardown_request(release)
     app.register_error_handler(Exception, _failed)
     app.after_request(lambda response: guard(response, secure=ours.secure))
     return app
@@ -254,7 +253,7 @@ def _check_key(key: Path) -> None:
 
 def _healthz() -> Response:
     with face().door.database.reading() as tx:
-        tx.row(_ALIVE)
+        catalog.node_row(tx)
     return Response(b'{"status":"ok"}', content_type="application/json")
 
 

@@ -1,5 +1,6 @@
 """node/web.py: the application answers everything in TAXII's words, and the server serves it."""
 
+import contextlib
 import http.client
 import json
 import logging
@@ -106,11 +107,9 @@ def test_another_method_is_told_which_are_served_T_POST_30_T_ERR_8(node, path, a
     assert (found.status_code, found.headers["Allow"], found.content_type) == (405, allowed, MEDIA_TYPE)
 
 
-@pytest.mark.parametrize(
-    "path", ["indicators%00/", "indicators/objects/%ff%fe/", "/api/status/%00/", "/%c3%28/"]
-)
+@pytest.mark.parametrize("path", ["/api/status/\xff\xfe/", "/api/status/\0/", "/\xc3(/"])
 def test_a_broken_path_is_refused_T_ERR_10(node, path):
-    found = node.soc().get(path)
+    found = node.soc().send("GET", "/", environ_overrides={"PATH_INFO": path})
 
     assert (found.status_code, found.content_type) == (400, MEDIA_TYPE)
 
@@ -306,10 +305,11 @@ def headers_of(config, **more):
     return {"Authorization": basic("soc", token), "Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE, **more}
 
 
-def ask(connection, method, path, body=None, **headers):
-    connection.request(method, path, body=body, headers=headers)
-    answer = connection.getresponse()
-    return answer.status, answer.read()
+def ask(address, method, path, body=None, **headers):
+    with contextlib.closing(http.client.HTTPConnection(urlsplit(address).netloc, timeout=10)) as connection:
+        connection.request(method, path, body=body, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
 
 
 def raw(address, text):
@@ -326,22 +326,22 @@ def raw(address, text):
 def test_the_real_server_posts_and_reads_and_refuses_broken_bodies(config):
     envelope = an_envelope([an_indicator()])
     with live_server(config) as address:
-        connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=10)
         objects = f"/api/collections/{INDICATORS}/objects/"
         head = "".join(f"{name}: {value}\r\n" for name, value in headers_of(config).items())
         start = f"POST {objects} HTTP/1.1\r\nHost: x\r\n{head}Connection: close\r\n"
 
         cut = raw(address, f"{start}Content-Length: 5000\r\n\r\n".encode() + envelope)
         unended = raw(
-            address, f"{start}Transfer-Encoding: chunked\r\n\r\n{len(envelope):x}\r\n".encode() + envelope
+            address,
+            f"{start}Transfer-Encoding: chunked\r\n\r\n{len(envelope):x}\r\n".encode() + envelope[:-1],
         )
-        stored_then = ask(connection, "GET", objects, **headers_of(config))
+        stored_then = ask(address, "GET", objects, **headers_of(config))
         compressed = ask(
-            connection, "POST", objects, envelope, **headers_of(config, **{"Content-Encoding": "gzip"})
+            address, "POST", objects, envelope, **headers_of(config, **{"Content-Encoding": "gzip"})
         )
-        chunked = ask(connection, "POST", objects, iter([envelope[:9], envelope[9:]]), **headers_of(config))
-        found = ask(connection, "GET", objects, **headers_of(config))
-        head_of = ask(connection, "HEAD", objects, **headers_of(config))
+        chunked = ask(address, "POST", objects, iter([envelope[:9], envelope[9:]]), **headers_of(config))
+        found = ask(address, "GET", objects, **headers_of(config))
+        head_of = ask(address, "HEAD", objects, **headers_of(config))
 
     assert not cut[0].startswith(b"HTTP/1.1 2")
     assert not unended[0].startswith(b"HTTP/1.1 2")
@@ -358,12 +358,10 @@ def test_a_chunked_body_over_the_limit_is_413_and_not_cut(config):
     )
     config.write_text(text)
     with live_server(config) as address:
-        connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=10)
         objects = f"/api/collections/{INDICATORS}/objects/"
         pieces = iter([an_envelope([an_indicator()]), b" " * 8192])
-        refused = ask(connection, "POST", objects, pieces, **headers_of(config))
-        connection.close()
-        found = ask(connection, "GET", objects, **headers_of(config))
+        refused = ask(address, "POST", objects, pieces, **headers_of(config))
+        found = ask(address, "GET", objects, **headers_of(config))
 
     assert refused[0] == 413
     assert found == (200, b"{}")

@@ -7,7 +7,7 @@ person who acts is given before the command or in $STIXNODE_TOKEN.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,3 +72,8 @@ def _keeping(field: str) -> Callable[[click.Context, click.Parameter, Any], None
             setattr(context.find_root().ensure_object(Asked), field, value)
 
     return keep
+
+
+def words(texts: Iterable[str]) -> list[str]:
+    """The words of an option that may be given several times and with commas in it."""
+    return [word.strip() for text in texts for word in text.split(",") if word.strip()]

@@ -8,7 +8,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import click
 
@@ -20,7 +20,7 @@ from node.cli.checks import number_held
 from node.cli.context import Context, with_context
 from node.cli.exits import DONE, INCOMPLETE
 from node.cli.importing import Imported, import_stream
-from node.cli.printing import Printer, amount, utc
+from node.cli.printing import Printer, Value, amount, utc
 from node.errors import UsageError
 from node.exchange import egress
 from node.exchange.ingress import Source
@@ -103,7 +103,9 @@ def collection() -> None:
     show_default=True,
     help="schema: what fails the schemas of STIX is refused; structure: it is kept and flagged.",
 )
-@click.option("--keep-days", type=click.IntRange(0), default=0, help="Erase content after so many days; 0: never.")
+@click.option(
+    "--keep-days", type=click.IntRange(0), default=0, help="Erase content after so many days; 0: never."
+)
 @click.option("--listed", is_flag=True, help="Show it also to accounts that may neither read nor write it.")
 @with_context
 def add_collection(
@@ -141,13 +143,13 @@ def list_collections(context: Context) -> int:
     out = context.out
     with context.database.reading() as tx:
         held = [(one, number_held(tx, one.collection_id)) for one in catalog.collections(tx)]
-    rows = [
-        (one.alias, f"{number:,}", one.validation, _kept(one), one.id, one.title) for one, number in held
-    ]
+    rows = [(one.alias, f"{number:,}", one.validation, _kept(one), one.id, one.title) for one, number in held]
     out.table(("ALIAS", "OBJECTS", "VALIDATION", "KEPT", "ID", "TITLE"), rows)
     for one, number in held:
         out.record("collection", **_fields(one, number))
-    out.next(f"stixnode collection show {held[0][0].alias}" if held else "stixnode collection add ALIAS --title T")
+    out.next(
+        f"stixnode collection show {held[0][0].alias}" if held else "stixnode collection add ALIAS --title T"
+    )
     return out.summary(DONE, collections=len(held))
 
 
@@ -160,7 +162,10 @@ def show_collection(context: Context, name: str) -> int:
     with context.database.reading() as tx:
         one = context.collection(tx, name)
         number = number_held(tx, one.collection_id)
-        rights = {each.name: accounts.grant_of(tx, each.name, one.collection_id) for each in accounts.list_accounts(tx)}
+        rights = {
+            each.name: accounts.grant_of(tx, each.name, one.collection_id)
+            for each in accounts.list_accounts(tx)
+        }
     links = [link.name for link in context.settings.links if link.collection == one.alias]
     readers = [account for account, grant in rights.items() if grant.can_read]
     writers = [account for account, grant in rights.items() if grant.can_write]
@@ -189,12 +194,14 @@ def _print_import(out: Printer, collection: Collection, found: Imported) -> int:
     counted = ", ".join(f"{number:,} {name}" for name, number in sorted(found.counts.items()))
     out.line(f"{amount(found.read, 'object')} read into {collection.alias}: {counted or 'nothing to do'}")
     if found.refusals:
-        out.line(f"refused{f', the first {SHOWN} of {len(found.refusals)}' if len(found.refusals) > SHOWN else ''}:")
+        out.line(
+            f"refused{f', the first {SHOWN} of {len(found.refusals)}' if len(found.refusals) > SHOWN else ''}:"
+        )
     for one in found.refusals[:SHOWN]:
         out.line(f"  {one.stix_id}{f' of {one.version}' if one.version else ''}: {one.reason}")
         out.line(f"    {one.message}")
     for one in found.refusals:
-        fields = {"number": one.number, "id": one.stix_id, "version": one.version}
+        fields: dict[str, Value] = {"number": one.number, "id": one.stix_id, "version": one.version}
         out.record("refused", **fields, reason=one.reason, message=one.message)
     out.next(f"stixnode collection show {collection.alias}", "stixnode plan")
     return out.summary(
@@ -207,7 +214,7 @@ def _print_import(out: Printer, collection: Collection, found: Imported) -> int:
 
 
 def _is_file(file: BinaryIO) -> bool:
-    return bool(getattr(file, "seekable", lambda: False)()) and hasattr(file, "fileno") and file.name != "<stdin>"
+    return file.name not in ("<stdin>", "-") and file.seekable()
 
 
 def _bundle(bodies: Iterator[bytes]) -> Iterator[tuple[bytes, int]]:
@@ -221,7 +228,7 @@ def _bundle(bodies: Iterator[bytes]) -> Iterator[tuple[bytes, int]]:
     yield b"}\n" if first else b"\n]}\n", 0
 
 
-def _written(target: BinaryIO, pieces: Iterator[tuple[bytes, int]]) -> Iterator[int]:
+def _written(target: IO[bytes], pieces: Iterator[tuple[bytes, int]]) -> Iterator[int]:
     for piece, number in pieces:
         target.write(piece)
         yield number

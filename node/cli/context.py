@@ -208,9 +208,9 @@ class Context:
 def with_context(work: Callable[Concatenate[Context, P], int]) -> Callable[P, int]:
     """A command's function, given the `Context` of its run; what it returns is the exit code."""
 
-    @click.pass_context
     @functools.wraps(work)
-    def run(click_context: click.Context, *args: P.args, **values: P.kwargs) -> int:
+    def run(*args: P.args, **values: P.kwargs) -> int:
+        click_context = click.get_current_context()
         asked: Asked = click_context.find_root().ensure_object(Asked)
         with Context(asked, command_name(click_context)) as context:
             return work(context, *args, **values)

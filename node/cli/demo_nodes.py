@@ -215,7 +215,9 @@ def free_ports(number: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def running(commands: Sequence[Sequence[str]], logs: Sequence[Path]) -> Iterator[list[subprocess.Popen[bytes]]]:
+def running(
+    commands: Sequence[Sequence[str]], logs: Sequence[Path]
+) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Processes that are stopped at the end, whatever happens; each writes to its own log."""
     children: list[subprocess.Popen[bytes]] = []
     with contextlib.ExitStack() as stack:
@@ -290,7 +292,9 @@ def _problem(last: Sequence[str]) -> str:
 
 def _with_key(text: str, key: str, value: str) -> str:
     """The configuration with a key that stood in it as a comment."""
-    written, times = re.subn(rf'^#{key} = ""', f"{key} = {json.dumps(value)}", text, count=1, flags=re.MULTILINE)
+    written, times = re.subn(
+        rf'^#{key} = ""', f"{key} = {json.dumps(value)}", text, count=1, flags=re.MULTILINE
+    )
     assert times == 1  # `init` writes every key
     return written
 

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from node import web
 from node.access import people, tokens
 from node.audit import log
-from node.cli.secret_files import drop_secret, write_secret
+from node.cli.secret_files import Secret, new_secret
 from node.config import Settings, load_settings
 from node.errors import StoreError, UsageError
 from node.sharing.partners import is_loopback, url_fault
@@ -57,15 +57,14 @@ class Founded:
     """The node that was made.
 
     Args:
-        token: The first person's token; "" when it went to `token_file`.
+        secret: Where the first person's token is.
         open_folder: Others may look into the folder, which was there before and not empty.
     """
 
     config: Path
     settings: Settings
     collections: int
-    token: str
-    token_file: Path | None
+    secret: Secret
     open_folder: bool
 
 
@@ -94,16 +93,14 @@ def found(wish: Wish, *, environ: Mapping[str, str], actor: str, now: int) -> Fo
         draft.write_text(config_text(wish.name, wish.url), encoding="utf-8")
         try:
             settings = load_settings(draft, environ)
-            number, token, token_file = _fill(wish, settings, actor=actor, now=now)
+            number, secret = _fill(wish, settings, actor=actor, now=now)
             draft.rename(folder / CONFIG)
         finally:
             draft.unlink(missing_ok=True)
     finally:
         os.umask(before)
     seen = bool(folder.stat().st_mode & 0o077)
-    return Founded(
-        folder / CONFIG, settings, number, "" if token_file else token, token_file, open_folder=seen
-    )
+    return Founded(folder / CONFIG, settings, number, secret, open_folder=seen)
 
 
 def config_text(name: str, url: str) -> str:
@@ -141,38 +138,28 @@ def _check(wish: Wish) -> None:
             )
 
 
-def _fill(wish: Wish, settings: Settings, *, actor: str, now: int) -> tuple[int, str, Path | None]:
-    """Tables, node, collections, person; the number of collections, the token, and its file."""
+def _fill(wish: Wish, settings: Settings, *, actor: str, now: int) -> tuple[int, Secret]:
+    """Tables, node, collections, person; the number of collections, and where the token is."""
     database = web.open_database(settings)
-    token_file: Path | None = None
     try:
         migrate.migrate(database)
         identity = database.server_identity()
-        with database.writing() as tx:
+        definitions = catalog.load_definitions()
+        with new_secret(wish.token_file) as secret, database.writing() as tx:
             _refuse_a_node(tx, database.url)
-            catalog.create_node(
-                tx,
-                instance=secrets.token_hex(16),
-                secret=secrets.token_bytes(32),
-                server_identity=identity,
-            )
-            definitions = catalog.load_definitions()
-            for definition in definitions:
-                catalog.add_collection(
-                    tx, definition, epoch=secrets.token_hex(16), new_id=definition.id or str(uuid.uuid4())
-                )
+            instance, key = secrets.token_hex(16), secrets.token_bytes(32)
+            catalog.create_node(tx, instance=instance, secret=key, server_identity=identity)
+            for each in definitions:
+                own = each.id or str(uuid.uuid4())
+                catalog.add_collection(tx, each, epoch=secrets.token_hex(16), new_id=own)
             people.add_person(tx, wish.person, FIRST_ROLES, actor=actor, now=now)
             token, _ = tokens.issue_token(tx, person=wish.person, actor=actor, now=now)
             details: log.Details = {"collections": len(definitions), "person": wish.person}
             log.record(tx, now=now, actor=actor, act="init", subject=f"node:{wish.name}", details=details)
-            if wish.token_file is not None:
-                token_file = write_secret(wish.token_file, token)
-    except BaseException:
-        drop_secret(token_file)
-        raise
+            secret.keep(token)
     finally:
         database.close()
-    return len(definitions), token, token_file
+    return len(definitions), secret
 
 
 def _refuse_a_node(tx: Tx, url: str) -> None:

@@ -47,7 +47,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "People": {
         "person": ("people:person", "Add and list the people at the desk."),
-        "account": ("people:account", "Add, list, show and remove accounts; allow and deny."),
+        "account": ("account:account", "Add, list, show and remove accounts; allow and deny."),
         "token": ("people:token", "Add, list, rotate and remove tokens."),
     },
     "Machine": {
@@ -91,7 +91,9 @@ class Root(click.Group):
         del ctx
         for section, commands in SECTIONS.items():
             with formatter.section(section):
-                formatter.write_dl([(f"{name:<10}", text) for name, (_, text) in commands.items()], col_max=12)
+                formatter.write_dl(
+                    [(f"{name:<10}", text) for name, (_, text) in commands.items()], col_max=12
+                )
         with formatter.section("Exit codes"):
             formatter.write_dl([(f"{code:<10}", meaning) for code, meaning in MEANINGS.items()], col_max=12)
 

@@ -33,12 +33,12 @@ _log = logging.getLogger("stixnode.worker")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--name", default=DEFAULT_NAME, help="Our name in every agreement; never changes afterwards.")
 @click.option("--url", default="", help="https://HOST as others reach us; without it only this machine does.")
-@click.option("--person", default="", help="The first person, operator and admin; else your own account's name.")
+@click.option(
+    "--person", default="", help="The first person, operator and admin; else your own account's name."
+)
 @click.option("--token-file", metavar="FILE", help="Write the person's token there (0600), show it nowhere.")
 @with_context
-def init(
-    context: Context, folder: Path, name: str, url: str, person: str, token_file: str | None
-) -> int:
+def init(context: Context, folder: Path, name: str, url: str, person: str, token_file: str | None) -> int:
     """Create a node in a folder: configuration, database, collections, the first person.
 
     Without --name and --url it is a node of this machine alone, to try things.
@@ -47,17 +47,11 @@ def init(
     wish = founding.Wish(folder, name, url, person, token_file)
     made = founding.found(wish, environ=os.environ, actor=f"os:{os_name()}", now=clock.now())
     out, config = context.out, str(made.config)
-    if out.as_json:
-        secret = {"token": made.token} if made.token_file is None else {"token_file": str(made.token_file)}
-        out.only(config=config, person=person, **secret)
+    out.only(config=config, person=person, **made.secret.fields())
     out.line(f"created  {config} (every key, ours filled in)")
     out.line(f"         database with {amount(made.collections, 'collection')} and no objects")
     out.line(f"         person {person} ({', '.join(founding.FIRST_ROLES)})")
-    if made.token_file is None:
-        out.line(f"token    {made.token}")
-        out.line("         shown this once; it lets whoever has it act as that person")
-    else:
-        out.line(f"token    in {made.token_file}, shown to nobody")
+    made.secret.show(out)
     if made.open_folder:
         out.notice(f"note: others may look into {folder}; say: chmod 700 {folder}")
     if url and not made.settings.server.tls_certificate:

@@ -96,8 +96,8 @@ def print_rounds(out: Printer, found: Rounds) -> int:
     for partner, cause in found.failures.items():
         out.line(f"{partner}: {cause.problem}")
         out.line(f"  Try: {cause.remedy}")
-        fields = {"problem": cause.problem, "remedy": cause.remedy, "exit": exit_code(cause)}
-        out.record("failure", partner=partner, **fields)
+        fields: dict[str, Value] = {"partner": partner, "problem": cause.problem, "remedy": cause.remedy}
+        out.record("failure", **fields, exit=exit_code(cause))
     out.next(_next(found))
     return out.summary(found.code, links=len(found.reports), moved=sum(each.moved for each in found.reports))
 
@@ -117,7 +117,9 @@ def code_of(report: Report) -> int:
 
 def sentence(report: Report) -> str:
     """One line for the log of the worker."""
-    cells = [f"{head.lower()} {cell}" for head, cell in zip(_HEADS[1:-1], _row(report)[1:-1], strict=True) if cell]
+    cells = [
+        f"{head.lower()} {cell}" for head, cell in zip(_HEADS[1:-1], _row(report)[1:-1], strict=True) if cell
+    ]
     end = report.detail if report.error is None else report.error.problem
     return " ".join([report.link, ", ".join(cells), _note(report), end]).strip()
 
@@ -176,7 +178,9 @@ def _print_end(out: Printer, report: Report) -> None:
         names = ("batches", "considered", "sent", "unchanged", "withheld", "held", "failed", "unconfirmed")
         out.record("push", **fields, **{name: getattr(report, name) for name in names})
     elif isinstance(report, ServeReport):
-        out.record("offer", **fields, considered=report.considered, entered=report.entered, withheld=report.withheld)
+        out.record(
+            "offer", **fields, considered=report.considered, entered=report.entered, withheld=report.withheld
+        )
     else:
         out.record("passive", **fields)
 

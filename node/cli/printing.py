@@ -95,9 +95,9 @@ class Printer:
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[object]], *, indent: int = 0) -> None:
         """Aligned columns for people; nothing with --json, and nothing without rows."""
-        rows = [[clean(str(cell)) for cell in row] for row in rows]
-        if not self.as_json and rows:
-            for line in _columns(heads, rows):
+        cells = [[clean(str(cell)) for cell in row] for row in rows]
+        if not self.as_json and cells:
+            for line in _columns(heads, cells):
                 click.echo(f"{' ' * indent}{line}".rstrip())
 
     def next(self, *commands: str) -> None:
@@ -118,7 +118,7 @@ class Printer:
         return code
 
     def only(self, **fields: Value) -> None:
-        """The whole answer as one JSON object, without version and summary."""
+        """With --json the whole answer as one object, without version and summary."""
         if self.as_json:
             click.echo(_json(fields))
 
@@ -152,15 +152,15 @@ class Printer:
         if not self._begun:
             self._begun = True
             name = self.command.replace(" ", ".")
-            version = {"type": "version", "format": f"stixnode.{name}", "major": 1, "minor": 0}
-            click.echo(_json({**version, "tool": __version__}))
+            kind = {"type": "version", "format": f"stixnode.{name}"}
+            click.echo(_json({**kind, "major": 1, "minor": 0, "tool": __version__}))
 
 
 def print_error(problem: str, remedy: str, code: int, *, as_json: bool) -> None:
     """An error as two lines on stderr, problem and remedy; with --json as one line of JSON."""
     if as_json:
-        line = {"type": "error", "problem": problem, "remedy": remedy, "exit": code}
-        click.echo(_json(line), err=True)
+        line = _json({"type": "error", "problem": problem, "remedy": remedy, "exit": code})
+        click.echo(line, err=True)
         return
     click.echo(clean_lines(problem), err=True)
     click.echo(f"Try: {clean(remedy)}", err=True)

@@ -111,7 +111,7 @@ def read_feed(door: Door, link: Link, selection: Selection, *, now: int, bodies:
     step = max(200, selection.limit + 1)
     with door.database.reading() as tx:
         while len(records) <= selection.limit:
-            chunk = feed_rows.after(tx, link.name, position, step)
+            chunk = _chunk(tx, link, selection, position, step)
             for row, one in _released(tx, door, link, chunk, selection, failing, now=now):
                 records.append(
                     Record(row.offered_at, row.stix_id, one.held.version_text, row.spec_version, one.body)
@@ -126,6 +126,15 @@ def read_feed(door: Door, link: Link, selection: Selection, *, now: int, bodies:
     if not bodies:
         records = [record._replace(body=b"") for record in records]
     return Page(records, more)
+
+
+def _chunk(tx: Tx, link: Link, selection: Selection, position: int, limit: int) -> list[FeedRow]:
+    """Rows of the feed after a position; where ids are named, theirs alone, without walking the feed."""
+    if selection.ids is None:
+        return feed_rows.after(tx, link.name, position, limit)
+    rows = feed_rows.by_ids(tx, link.name, selection.ids)
+    later = [row for row in rows if row.state != feed_rows.OUT and row.offered_at > position]
+    return sorted(later, key=lambda row: row.offered_at)[:limit]
 
 
 def holds(
@@ -172,13 +181,17 @@ def next_batch(door: Door, link: Link, *, now: int, at_most: int, max_bytes: int
 
 
 def bodies_of(door: Door, link: Link, keys: Sequence[Key], *, now: int) -> list[Item]:
-    """Those of a stored batch that may still leave, as the very bytes that were stored in it."""
+    """Those of a stored batch that may still leave, as the very bytes that were stored in it.
+
+    A row that left the feed meanwhile and entered it again is not among them: the partner may have applied
+    the batch without it, and would answer for it without a word about it; it goes with a later batch.
+    """
     wanted = set(keys)
     with door.database.reading() as tx:
         rows = [
             row
             for row in feed_rows.by_ids(tx, link.name, [key.stix_id for key in keys])
-            if row.key in wanted and row.state != feed_rows.OUT
+            if row.key in wanted and row.state == feed_rows.SENT
         ]
         failing: list[tuple[FeedRow, WithheldLine | None]] = []
         found = _released(

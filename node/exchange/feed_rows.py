@@ -129,6 +129,12 @@ def feed(tx: Tx, link: str) -> Feed | None:
     return None if row is None else _feed(row)
 
 
+def held(tx: Tx, link: str) -> Feed | None:
+    """The state of one feed, held until the transaction ends, so that an advance under way is waited for."""
+    row = tx.row(_LOCK_FEED, link=link)
+    return None if row is None else _feed(row)
+
+
 def lock(tx: Tx, link: str, *, collection_id: int, epoch: str, policy: bytes) -> Feed:
     """The state of one feed, held until the transaction ends; a new one has examined nothing."""
     tx.run(_NEW_FEED, link=link, collection_id=collection_id, epoch=epoch, policy=policy)

@@ -126,8 +126,8 @@ def preview(tx: Tx, door: Door, link: Link, *, now: int, at_most: int = 100_000)
 def forget(tx: Tx, link: Link) -> None:
     """The partner lost its history: all rows are offered again and the collection is examined anew."""
     links.forget_brought(tx, link.partner)
+    state = feed_rows.held(tx, link.name)
     feed_rows.offer_again(tx, link.name)
-    state = feed_rows.feed(tx, link.name)
     if state is not None:
         feed_rows.save(tx, state._replace(examined=0))
 

@@ -110,7 +110,7 @@ class Bringer:
 
     Args:
         partner: The partner whose link it is; None for a local POST or an import.
-        restate: `import --restate`: what is ours may be replaced under its key.
+        restate: `import --restate`: what is ours or nobody's may be replaced under its key.
         either_may_edit: The flow is a joint room: no ownership.
         accepted: A person let it out of the quarantine; it is not set aside again.
     """
@@ -178,7 +178,7 @@ def _same_key_other_digest(
         )
     if bringer.accepted or (by_link and situation.owner == bringer.partner):
         return Verdict(Action.REPLACE, Outcome.RESTATED, "restated", "Its owner restated this version.")
-    if bringer.restate and situation.owner == LOCAL:
+    if bringer.restate and situation.owner in (LOCAL, NOBODY):
         return Verdict(Action.REPLACE, Outcome.RESTATED, "restated", "Restated by us.")
     if not by_link:
         return _keep(

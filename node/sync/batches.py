@@ -44,7 +44,13 @@ _MOST_BATCHES = 100_000
 
 def deliver(delivery: Delivery) -> None:
     """Bring everything that the feed holds, batch by batch."""
-    flags = delivery.client.collection(delivery.remote, delivery.headers)
+    try:
+        flags = delivery.client.collection(delivery.remote, delivery.headers)
+    except Conflict as cause:
+        if cause.code != "terms_differ":
+            raise
+        stop_for_terms(delivery.report, delivery.link, str(cause.details.get("terms", "")))
+        return
     if not same_terms(delivery.report, delivery.link, flags):
         return
     if not flags.can_write:

@@ -11,7 +11,7 @@ Writes  reading positions, through `node.access`, at most once a minute for each
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from flask import Response, current_app, g, request
@@ -100,8 +100,17 @@ def visit() -> Iterator[Visit]:
                 status=401,
                 headers={"WWW-Authenticate": CHALLENGE},
             )
-        with ours.rates.admit(principal.account, now=now):
-            yield Visit(ours, tx, principal, now)
+        held = ExitStack()
+        held.enter_context(ours.rates.admit(principal.account, now=now))
+        g.held = held
+        yield Visit(ours, tx, principal, now)
+
+
+def release(_error: BaseException | None = None) -> None:
+    """Count the present request as no longer under way, whatever became of it."""
+    held: ExitStack | None = g.pop("held", None)
+    if held is not None:
+        held.close()
 
 
 def negotiate() -> None:

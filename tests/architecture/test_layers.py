@@ -28,7 +28,10 @@ PLANTED = [
     ("The rules are pure", {"sharing/planted.py": "import sqlalchemy"}),
     ("stix2 is known to node.stix and to the demo alone", {"exchange/planted.py": "import stix2"}),
     ("taxii2client is known to node.sync.client alone", {"sync/planted.py": "import taxii2client.v21"}),
-    ("click, rich and granian are known to node.cli alone", {"sync/planted.py": "import rich.progress"}),
+    (
+        "click and rich are known to node.cli alone, granian to node.web",
+        {"sync/planted.py": "import rich.progress"},
+    ),
     ("flask is known to node.taxii and node.web alone", {"exchange/planted.py": "from flask import request"}),
     ("sqlalchemy is known to those who own tables", {"cli/planted.py": "import sqlalchemy"}),
 ]

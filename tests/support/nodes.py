@@ -36,7 +36,7 @@ from tests.support.builders import NOON
 SECOND = 1_000_000
 IN, OUT = "south/indicators/in", "south/indicators/out"
 EVERYTHING = Selection(1_000, versions=Versions(every=True), spec_versions=("2.0", "2.1"))
-ALL_EYES = Reader(4, ())
+ALL_EYES = Reader(4, ("state-bodies",))
 _COLLECTION_ID = "5c1f3a9e-0b7d-4e5a-9c3f-{:012d}"
 
 

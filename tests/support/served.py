@@ -11,12 +11,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -125,7 +124,6 @@ class Served:
     settings: Settings
     clock: HeldClock
     collections: dict[str, Collection]
-    random: Callable[[int], bytes] = os.urandom
 
     @property
     def face(self) -> Face:

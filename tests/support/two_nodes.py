@@ -69,19 +69,26 @@ class Wire(HTTPAdapter):
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         self.before(request)
         parts = urlsplit(str(request.url))
-        given = self.app().test_client().open(
-            parts.path,
-            method=str(request.method),
-            query_string=parts.query,
-            headers=list(request.headers.items()),
-            data=request.body,
+        given = (
+            self.app()
+            .test_client()
+            .open(
+                parts.path,
+                method=str(request.method),
+                query_string=parts.query,
+                headers=list(request.headers.items()),
+                data=request.body,
+            )
         )
         self.asked.append((str(request.method), parts.path, given.status_code))
         if self.lost_answers and request.method == "POST":
             self.lost_answers -= 1
             raise AnswerLost("the connection ended before the answer")
         raw = HTTPResponse(
-            io.BytesIO(given.data), headers=list(given.headers), status=given.status_code, preload_content=False
+            io.BytesIO(given.data),
+            headers=list(given.headers),
+            status=given.status_code,
+            preload_content=False,
         )
         return self.build_response(request, raw)
 
@@ -214,7 +221,9 @@ def an_exchange_text(**changes: Any) -> str:
 
     `carry` is `pull`, `push` or a table of giver -> one of them.
     """
-    flow_changes = {key.removeprefix("flow_"): changes.pop(key) for key in list(changes) if key.startswith("flow_")}
+    flow_changes = {
+        key.removeprefix("flow_"): changes.pop(key) for key in list(changes) if key.startswith("flow_")
+    }
     flow = a_flow(**{"types": TYPES, "max_tlp": "green", "carry": BOTH_PULL, "onward": None, **flow_changes})
     return agreement_text(**{"flow": [flow], **changes})
 
@@ -252,7 +261,9 @@ def renew_history(centre: Centre, epoch: str) -> None:
     """What a restore does to the collections: another history."""
     with centre.database.writing() as tx:
         for each in catalog.collections(tx):
-            catalog.renew_epoch(tx, each.collection_id, epoch=f"{epoch}-{each.alias}", at_least=each.last_added)
+            catalog.renew_epoch(
+                tx, each.collection_id, epoch=f"{epoch}-{each.alias}", at_least=each.last_added
+            )
 
 
 _BODIES = sa.text('select body from "object" order by stix_id, version, digest')
@@ -292,8 +303,14 @@ def _give_account(host: Centre, guest: Centre) -> None:
     account = f"{guest.name}-node"
     with host.database.writing() as tx:
         accounts.add_account(
-            tx, account, actor="os:test", now=host.clock.now, clearance=0, audience=(), partner=guest.name, expires=None
+            tx,
+            account,
+            actor="os:test",
+            now=host.clock.now,
+            clearance=0,
+            audience=(),
+            partner=guest.name,
+            expires=None,
         )
         text, _ = tokens.issue_token(tx, account=account, actor="os:test", now=host.clock.now)
     (guest.folder / "password").write_text(text, encoding="utf-8")
-

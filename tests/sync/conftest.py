@@ -1,4 +1,4 @@
-"""Two databases of one kind, for the two nodes of a test."""
+"""Two databases of one kind for two nodes, and a simulated partner with a node of ours."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from node.store.database import Database
+from tests.support.partner import Receiver, SimulatedPartner, a_receiver, simulated_partner
 
 
 @pytest.fixture
@@ -41,3 +42,16 @@ def two_postgresql_databases(
 def two_databases(request: pytest.FixtureRequest) -> tuple[Database, Database]:
     """Two nodes' databases, on each of the two kinds."""
     return request.getfixturevalue(f"two_{request.param}_databases")
+
+
+@pytest.fixture
+def west() -> Iterator[SimulatedPartner]:
+    """A simulated partner of other software."""
+    with simulated_partner() as partner:
+        yield partner
+
+
+@pytest.fixture
+def north(sqlite_database: Database, west: SimulatedPartner) -> Receiver:
+    """A node of ours whose partner is west."""
+    return a_receiver(sqlite_database, west)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 
 import pytest
+import sqlalchemy as sa
 
 from node.sync.reports import Stop
+from node.web import create_app
 from tests.support.builders import (
     LATER,
     NORTH_ID,
     SOUTH_ID,
+    a_malware,
+    a_relationship,
     an_id,
     an_indicator,
     an_ipv4,
-    a_malware,
-    a_relationship,
 )
 from tests.support.two_nodes import BOTH_PULL, BOTH_PUSH, an_exchange_text, renew_history, two_nodes
 
@@ -56,7 +58,10 @@ def test_a_further_round_moves_nothing_and_writes_only_the_state_rows(two_databa
     asked = len(pair.north.wire.asked), len(pair.south.wire.asked)
     reports = pair.round()
     assert [report.moved for report in reports] == [0] * 4
-    assert [pair.north.tables(without=["link", "reading"]), pair.south.tables(without=["link", "reading"])] == before
+    assert [
+        pair.north.tables(without=["link", "reading"]),
+        pair.south.tables(without=["link", "reading"]),
+    ] == before
     assert (len(pair.north.wire.asked), len(pair.south.wire.asked)) == (asked[0] + 1, asked[1] + 1)
 
 
@@ -66,7 +71,7 @@ def test_an_object_that_came_from_a_partner_does_not_go_back(two_databases, tmp_
     pair.north.bring(*ours("north"))
     settle(pair)
     with pair.south.database.reading() as tx:
-        rows = tx.rows(_sql("select count(*) from feed_row where link = 'north/indicators/out'"))
+        rows = tx.rows(sa.text("select count(*) from feed_row where link = 'north/indicators/out'"))
     assert rows[0][0] == 0
 
 
@@ -99,9 +104,9 @@ def test_a_new_version_follows_the_old(two_databases, tmp_path, carry):
 @carriers
 def test_a_restated_version_replaces_the_partners_copy(two_databases, tmp_path, carry):
     pair = two_nodes(two_databases, tmp_path, flow_carry=carry)
-    pair.north.bring(an_indicator("x", tlp="green", author=NORTH_ID, name="first"))
+    pair.north.bring(an_indicator("x", tlp="green", author=NORTH_ID, description="first"))
     settle(pair)
-    second = an_indicator("x", tlp="green", author=NORTH_ID, name="second")
+    second = an_indicator("x", tlp="green", author=NORTH_ID, description="second")
     pair.north.bring(second, restate=True)
     settle(pair)
     assert pair.south.bodies() == pair.north.bodies() == [second]
@@ -130,11 +135,10 @@ def test_a_foreign_edit_is_set_aside_and_not_offered_again(two_databases, tmp_pa
     pair = two_nodes(two_databases, tmp_path, flow_carry=carry)
     edit = an_indicator("never held by north", tlp="green", author=NORTH_ID)
     pair.south.bring(edit)
-    # South imports what claims to be north's: south's own rule lets it in as a local row.
     settle(pair)
     assert pair.north.ids() == set()
     with pair.north.database.reading() as tx:
-        assert tx.rows(_sql("select state, reason from quarantine"))[0] == ("waiting", "foreign_edit")
+        assert tx.rows(sa.text("select state, reason from quarantine"))[0] == ("waiting", "foreign_edit")
 
 
 def test_a_set_aside_object_is_final_for_its_bytes(two_databases, tmp_path):
@@ -162,16 +166,16 @@ def test_a_lost_answer_is_asked_for_again_and_applied_once(two_databases, tmp_pa
 
 def test_what_was_restated_meanwhile_is_left_out_of_the_resend(two_databases, tmp_path):
     pair = two_nodes(two_databases, tmp_path, flow_carry=BOTH_PUSH)
-    pair.north.bring(an_indicator("x", tlp="green", author=NORTH_ID, name="first"))
+    pair.north.bring(an_indicator("x", tlp="green", author=NORTH_ID, description="first"))
     pair.north.wire.lost_answers = 1
     pair.north.sync("out")
-    second = an_indicator("x", tlp="green", author=NORTH_ID, name="second")
+    second = an_indicator("x", tlp="green", author=NORTH_ID, description="second")
     pair.north.bring(second, restate=True)
     sent: list[bytes] = []
     pair.north.wire.before = lambda request: sent.append(request.body) if request.method == "POST" else None
     settle(pair)
     assert sent[0] == b"{}"
-    assert json.loads(sent[1])["objects"][0]["name"] == "second"
+    assert json.loads(sent[1])["objects"][0]["description"] == "second"
     assert pair.south.bodies() == [second]
 
 
@@ -224,7 +228,12 @@ def test_different_terms_carry_nothing_and_say_so(two_databases, tmp_path, carry
     assert [report.stopped for report in carried] == [Stop.TERMS_DIFFER] * 2
     assert pair.north.ids() == {an_id("indicator", "north 0")}
     assert pair.south.ids() == {an_id("indicator", "south 0")}
-    assert "differ" in pair.south.state("north/indicators/in" if carry == BOTH_PULL else "north/indicators/out").last_error
+    assert (
+        "differ"
+        in pair.south.state(
+            "north/indicators/in" if carry == BOTH_PULL else "north/indicators/out"
+        ).last_error
+    )
 
 
 @carriers
@@ -278,7 +287,7 @@ def test_a_session_that_the_partner_forgot_begins_anew(two_databases, tmp_path):
     pair.north.bring(*ours("north"))
     settle(pair)
     with pair.south.database.writing() as tx:
-        tx.run(_sql("delete from session_in"))
+        tx.run(sa.text("delete from session_in"))
     pair.north.bring(an_indicator("more", tlp="green", author=NORTH_ID))
     (report,) = pair.north.sync("out")
     assert report.error is None
@@ -291,14 +300,14 @@ def test_a_paused_link_moves_nothing_on_either_side(two_databases, tmp_path):
     pair = two_nodes(two_databases, tmp_path)
     pair.north.bring(*ours("north"))
     with pair.south.database.writing() as tx:
-        tx.run(_sql("update link set paused = true, pause_reason = 'for the test'"))
+        tx.run(sa.text("update link set paused = true, pause_reason = 'for the test'"))
     (closed,) = pair.south.sync("in")
     assert closed.stopped is Stop.CLOSED
     assert "paused" in closed.detail
     assert pair.south.wire.asked == []
     pair.south.resume()
     with pair.north.database.writing() as tx:
-        tx.run(_sql("update link set paused = true, pause_reason = 'for the test'"))
+        tx.run(sa.text("update link set paused = true, pause_reason = 'for the test'"))
     (refused,) = pair.south.sync("in")
     assert refused.error is not None
     assert "paused" in refused.error.problem
@@ -308,12 +317,8 @@ def test_a_paused_link_moves_nothing_on_either_side(two_databases, tmp_path):
 def test_new_links_are_paused_until_a_person_resumes_them(two_databases, tmp_path):
     pair = two_nodes(two_databases, tmp_path)
     with pair.south.database.writing() as tx:
-        tx.run(_sql("delete from link"))
-    pair.south.app = None
-    from node.web import create_app  # noqa: PLC0415  started again as by an operator
-
-    app = create_app(pair.south.settings, pair.south.database)
-    pair.south.app = app
+        tx.run(sa.text("delete from link"))
+    pair.south.app = create_app(pair.south.settings, pair.south.database)
     (report,) = pair.south.sync("in")
     assert report.stopped is Stop.CLOSED
 
@@ -356,14 +361,16 @@ def lose_everything(centre) -> None:
     """The database is put back to before the first exchange, as a restore from an old backup does."""
     with centre.database.writing() as tx:
         for table in (
-            '"object"', "owner", "received", "arrival", "bookmark", "session_in", "session_out", "feed", "feed_row",
+            '"object"',
+            "owner",
+            "received",
+            "arrival",
+            "bookmark",
+            "session_in",
+            "session_out",
+            "feed",
+            "feed_row",
         ):
-            tx.run(_sql(f"delete from {table}"))
-        tx.run(_sql("update link set partner_epoch = ''"))
+            tx.run(sa.text(f"delete from {table}"))
+        tx.run(sa.text("update link set partner_epoch = ''"))
     renew_history(centre, f"{centre.name} restored")
-
-
-def _sql(text: str):
-    import sqlalchemy as sa  # noqa: PLC0415
-
-    return sa.text(text)

@@ -6,7 +6,7 @@ import pytest
 
 from node.access import accounts
 from tests.support.builders import NOON, an_indicator
-from tests.support.served import a_served, basic
+from tests.support.served import a_served, an_envelope, basic
 
 PATHS = ["/taxii2/", "/api/", "/api/collections/", "indicators/", "indicators/objects/", "/api/status/x/"]
 
@@ -93,6 +93,25 @@ def test_an_account_that_asks_too_often_is_slowed(node):
     node.face.rates.requests_per_second = 2
 
     assert [soc.get("/api/").status_code for _ in range(3)] == [200, 200, 429]
+
+
+def test_a_request_is_under_way_until_it_is_carried_out(sqlite_database, tmp_path):
+    node = a_served(sqlite_database, tmp_path, limits={"concurrent_requests": 1})
+    soc = node.soc()
+    body = an_envelope([an_indicator()])
+    seen = []
+
+    class Slow:
+        def read(self, *_):
+            seen.append(soc.get("/api/").status_code)
+            return body
+
+    typed = {"Content-Type": "application/taxii+json"}
+    given = {"wsgi.input": Slow(), "CONTENT_LENGTH": str(len(body))}
+    assert soc.send("POST", "indicators/objects/", headers=typed, environ_overrides=given).status_code == 202
+
+    assert seen == [429]
+    assert [soc.get(path).status_code for path in ("/api/", "nowhere/", "/api/")] == [200, 404, 200]
 
 
 def test_the_limits_of_the_configuration_hold(sqlite_database, tmp_path):

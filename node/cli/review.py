@@ -1,0 +1,348 @@
+"""`stixnode status`, `explain`, `quarantine`, `undelete`, and the screen of a bare `stixnode`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+
+import click
+import msgspec
+
+from node import clock
+from node.audit import log
+from node.cli.asked import Command, Group
+from node.cli.context import Context, with_context
+from node.cli.exits import ATTENTION, DONE
+from node.cli.printing import Printer, Value, ago, amount, duration, utc
+from node.cli.standing import LinkStanding, Need, Standing, standing
+from node.config import Settings, find_config
+from node.errors import ConfigError, UsageError
+from node.exchange import ingress, removal
+from node.exchange import quarantine as set_aside
+from node.exchange.quarantine import Entry
+from node.sharing.agreements import Agreement, in_force
+from node.sharing.links import PartnerBinding
+from node.store import catalog, owners
+from node.store.database import Tx
+from node.sync import bookmarks
+from node.sync import explain as explaining
+
+ACCEPTERS = ("operator", "approver")
+MOST_NEEDS = 3
+VERBS = (
+    ("status", "what works, what does not, what waits for a person"),
+    ("explain ID", "where an object is, who got it, who did not and why"),
+    ("quarantine list", "what was set aside for a person"),
+    ("plan [LINK]", "what would cross, and why not"),
+    ("sync [LINK]", "do one round now"),
+    ("import COLLECTION FILE", "take objects in"),
+    ("stop PARTNER", "close a partner at once"),
+    ("resume PARTNER", "open it again"),
+    ("account add NAME", "let a SOC team in"),
+    ("run", "server and worker together"),
+)
+_MOMENT = re.compile(r"(?<!version )\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+_INDENT = 2
+
+
+@click.command(cls=Command)
+@with_context
+def status(context: Context) -> int:
+    """Say what works, what does not, and what waits for a person.
+
+    Exit code 7: something needs a person.
+    """
+    out, now, settings = context.out, clock.now(), context.settings
+    with context.database.reading() as tx:
+        found = standing(tx, settings, now=now)
+    code = ATTENTION if found.needs else DONE
+    out.line(f"{_title(settings)}, {context.local(now)}{'   EXERCISE' if settings.node.exercise else ''}")
+    out.record(
+        "node",
+        name=settings.node.name,
+        title=settings.node.title,
+        exercise=settings.node.exercise,
+        at=utc(now),
+    )
+    for partner in settings.partners:
+        _print_partner(out, partner, found, now=now)
+    _print_needs(out, found.needs)
+    readers = [f"{one.account} {_read(context, one.last_poll, one.created, now)}" for one in found.readers]
+    out.line(
+        f"our readers         {'   '.join(readers) or 'none; stixnode account add NAME --read COLLECTION'}"
+    )
+    for one in found.readers:
+        out.record("reader", account=one.account, last_poll=utc(one.last_poll))
+    out.next(found.needs[0].command if found.needs else "nothing needs you")
+    return out.summary(code, needs=len(found.needs))
+
+
+@click.command(cls=Command)
+@click.argument("stix_id", metavar="ID")
+@click.argument("link", required=False)
+@with_context
+def explain(context: Context, stix_id: str, link: str | None) -> int:
+    """Say where an object is, from whom it came, who got it, and who did not and why."""
+    out, lines = context.out, dict[str, None]()
+    with context.database.reading() as tx:
+        for each in [None] if link is None else context.links(link):
+            lines |= dict.fromkeys(explaining.explain(tx, context.door, stix_id, each))
+    for line in lines:
+        out.line(_MOMENT.sub(lambda found: context.local(clock.parse_taxii_time(found[0])), line))
+        out.record("line", text=line.strip())
+    out.next("stixnode plan")
+    return out.summary(DONE, id=stix_id)
+
+
+@click.group(cls=Group)
+def quarantine() -> None:
+    """List, show, accept and discard objects that were set aside for a person."""
+
+
+@quarantine.command("list")
+@click.argument("link", required=False)
+@click.option(
+    "--state",
+    type=click.Choice(("waiting", "accepted", "discarded", "closed")),
+    default="waiting",
+    show_default=True,
+    help="Which entries.",
+)
+@with_context
+def list_entries(context: Context, link: str | None, state: str) -> int:
+    """List what was set aside, oldest first, of all links or of LINK."""
+    out, now = context.out, clock.now()
+    names = None if link is None else {each.name for each in context.links(link)}
+    with context.database.reading() as tx:
+        entries = [each for each in set_aside.entries(tx, state=state) if names is None or each.link in names]
+    rows = [(each.entry, each.link, each.stix_id, each.reason, ago(each.at, now)) for each in entries]
+    out.table(("ENTRY", "FROM", "OBJECT", "REASON", "SET ASIDE"), rows)
+    for each in entries:
+        out.record("entry", **_fields(each))
+    if entries:
+        out.next(f"stixnode quarantine show {entries[0].entry}")
+    else:
+        out.line(f"Nothing is {state}.")
+        out.next("stixnode status")
+    return out.summary(DONE, entries=len(entries))
+
+
+@quarantine.command("show")
+@click.argument("entry")
+@with_context
+def show_entry(context: Context, entry: str) -> int:
+    """Show one entry: where it came from, what is wrong and where, and the object itself."""
+    out = context.out
+    with context.database.reading() as tx:
+        one = set_aside.find(tx, entry)
+        alias = {each.collection_id: each.alias for each in catalog.collections(tx)}.get(
+            one.collection_id, "?"
+        )
+    out.line(f"{one.entry}  from {one.link} for {alias}, {context.local(one.at)}, arrival {one.arrival_id}")
+    out.line(f"{one.stix_id}  {one.reason}")
+    out.line(f"  {one.detail}")
+    if one.state != "waiting":
+        out.line(
+            f"  {one.state} by {one.decided_by or 'the node'}, {context.local(one.decided_at)}: {one.decision_reason}"
+        )
+    body = one.body.decode("utf-8", "backslashreplace")
+    out.block(_laid_out(one.body) or body)
+    out.record("entry", **_fields(one), collection=alias, body=body)
+    out.next(f"stixnode quarantine accept {entry}", f"stixnode quarantine discard {entry}")
+    return out.summary(DONE)
+
+
+@quarantine.command("accept")
+@click.argument("entries", metavar="ENTRY...", nargs=-1, required=True)
+@click.option("--reason", default="", help="Why; it stands in the audit log.")
+@with_context
+def accept(context: Context, entries: tuple[str, ...], reason: str) -> int:
+    """Let objects into their collection; their origin stays the partner. Takes a person's token."""
+    actor = context.person("accept from quarantine", ACCEPTERS)
+
+    def let_in(tx: Tx, entry: str) -> Mapping[str, Value]:
+        result = ingress.accept(tx, context.door, entry, actor=actor, reason=reason, now=clock.now())
+        return {"id": result.stix_id, "outcome": result.outcome.value}
+
+    return _decide(context, entries, let_in, actor, reason, "accept", "stixnode explain ID")
+
+
+@quarantine.command("discard")
+@click.argument("entries", metavar="ENTRY...", nargs=-1, required=True)
+@click.option("--reason", default="", help="Why; it stands in the audit log.")
+@with_context
+def discard(context: Context, entries: tuple[str, ...], reason: str) -> int:
+    """Leave objects out for good; the same bytes are not asked about again."""
+    actor = context.actor
+
+    def leave_out(tx: Tx, entry: str) -> Mapping[str, Value]:
+        set_aside.decide(tx, entry, state="discarded", actor=actor, reason=reason, now=clock.now())
+        return {"id": set_aside.find(tx, entry).stix_id, "outcome": "discarded"}
+
+    return _decide(context, entries, leave_out, actor, reason, "discard", "stixnode quarantine list")
+
+
+@click.command(cls=Command)
+@click.argument("stix_id", metavar="ID")
+@with_context
+def undelete(context: Context, stix_id: str) -> int:
+    """Let an object come again that was deleted or erased here, from its partner or by import."""
+    out, actor, door = context.out, context.actor, context.door
+
+    def work(tx: Tx) -> tuple[list[owners.Tombstone], list[str]]:
+        lifted = removal.undelete(tx, stix_id, actor=actor, now=clock.now())
+        numbers = {stone.collection_id for stone in lifted}
+        aliases = {each.alias for each in catalog.collections(tx) if each.collection_id in numbers}
+        again = [link for link in door.links if link.direction == "in" and link.collection in aliases]
+        for link in again:
+            bookmarks.forget(tx, link.name)
+        return lifted, [link.name for link in again]
+
+    lifted, again = context.database.retrying(work)
+    if not lifted:
+        raise UsageError(
+            f"Nothing of {stix_id} was deleted here.", remedy=f"See where it is: stixnode explain {stix_id}"
+        )
+    out.line(f"{amount(len(lifted), 'version')} of {stix_id} may come again.")
+    if again:
+        out.line(f"{', '.join(again)} will list from the start; what is here already costs nothing.")
+    out.record("undeleted", id=stix_id, versions=len(lifted), links=again)
+    out.next("stixnode sync" if again else "stixnode import COLLECTION FILE")
+    return out.summary(DONE)
+
+
+@with_context
+def screen(context: Context) -> int:
+    """What a bare `stixnode` shows: what needs somebody, then the main verbs."""
+    out = context.out
+    try:
+        find_config(context.asked.config, os.environ)
+    except ConfigError:
+        out.line("There is no node here yet.")
+        _print_verbs(out)
+        out.next("stixnode init DIR")
+        return out.summary(DONE)
+    settings = context.settings
+    with context.database.reading() as tx:
+        found = standing(tx, settings, now=clock.now())
+    out.line(f"{_title(settings)}{'   EXERCISE' if settings.node.exercise else ''}")
+    out.record("node", name=settings.node.name, exercise=settings.node.exercise)
+    _print_needs(out, found.needs[:MOST_NEEDS])
+    if len(found.needs) > MOST_NEEDS:
+        out.line(f"                    and {len(found.needs) - MOST_NEEDS} more: stixnode status")
+    _print_verbs(out)
+    out.next(found.needs[0].command if found.needs else "stixnode --help")
+    return out.summary(DONE, needs=len(found.needs))
+
+
+def _print_partner(out: Printer, partner: PartnerBinding, found: Standing, *, now: int) -> None:
+    agreed = ", ".join(_agreed(one, now) for one in partner.agreements) or "no agreement: nothing crosses"
+    desk = next((one.parties[partner.name] for one in partner.agreements), None)
+    duty = "" if desk is None else f"   duty {desk.duty_phone}, {desk.duty_hours}"
+    out.line(f"{partner.name}   {agreed}{duty}")
+    theirs = [each for each in found.links if each.link.partner == partner.name]
+    rows = [
+        (
+            f"{each.link.flow}/{each.link.direction}",
+            each.word.upper() if each.word == "failing" else each.word,
+            each.text,
+        )
+        for each in theirs
+    ]
+    out.table(("", "", ""), rows, indent=2)
+    for each in theirs:
+        out.record("link", **_link_fields(each))
+
+
+def _print_needs(out: Printer, needs: list[Need]) -> None:
+    if not needs:
+        out.line("waits for a person  nothing")
+    for number, need in enumerate(needs):
+        out.line(f"{'waits for a person' if number == 0 else '':18}  {need.text}   {need.command}")
+        out.record("need", text=need.text, command=need.command)
+
+
+def _print_verbs(out: Printer) -> None:
+    out.table(("", ""), [(f"stixnode {verb}", text) for verb, text in VERBS], indent=2)
+
+
+def _decide(
+    context: Context,
+    entries: tuple[str, ...],
+    work: Callable[[Tx, str], Mapping[str, Value]],
+    actor: str,
+    reason: str,
+    act: str,
+    following: str,
+) -> int:
+    """Decide each entry in a transaction of its own, with its leaf in the audit log."""
+    out = context.out
+    for entry in entries:
+
+        def step(tx: Tx, entry: str = entry) -> Mapping[str, Value]:
+            done = work(tx, entry)
+            details: log.Details = {"reason": reason, "object": str(done["id"])}
+            log.record(
+                tx, now=clock.now(), actor=actor, act=f"quarantine.{act}", subject=entry, details=details
+            )
+            return done
+
+        done = context.database.retrying(step)
+        ingress.afterwards(context.door, now=clock.now())
+        out.line(f"{entry}: {done['id']} {done['outcome']}")
+        out.record("decided", entry=entry, **done)
+    out.next(following)
+    return out.summary(DONE, entries=len(entries))
+
+
+def _title(settings: Settings) -> str:
+    name, title = settings.node.name, settings.node.title
+    return name if title == name else f"{name} ({title})"
+
+
+def _agreed(one: Agreement, now: int) -> str:
+    left = "ended" if now >= one.ends else "not in force yet"
+    if in_force(one, now):
+        left = f"{duration((one.ends - now) // clock.MICROSECONDS)} left"
+    return f"{one.id} r{one.revision}, {left}"
+
+
+def _read(context: Context, last_poll: int | None, created: int, now: int) -> str:
+    return f"NEVER since {context.local(created)}" if last_poll is None else ago(last_poll, now)
+
+
+def _laid_out(body: bytes) -> str:
+    """The body with line ends and indents between its parts, which stay as they are; "" if it is no JSON."""
+    try:
+        return msgspec.json.format(body, indent=_INDENT).decode()
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
+
+
+def _link_fields(each: LinkStanding) -> dict[str, Value]:
+    moments = {
+        name: utc(value) if name.startswith("last_") else value for name, value in each.figures.items()
+    }
+    return {
+        "name": each.link.name,
+        "state": each.word,
+        "text": each.text,
+        "needs": each.need is not None,
+        **moments,
+    }
+
+
+def _fields(one: Entry) -> dict[str, Value]:
+    return {
+        "entry": one.entry,
+        "link": one.link,
+        "id": one.stix_id,
+        "reason": one.reason,
+        "detail": one.detail,
+        "state": one.state,
+        "at": utc(one.at),
+        "decided_by": one.decided_by,
+        "decision_reason": one.decision_reason,
+        "decided_at": utc(one.decided_at),
+    }
