@@ -31,6 +31,10 @@ class Command(click.Command):
         taken = {name for each in self.params for name in each.opts}
         self.params.extend(each for each in given_anywhere() if not set(each.opts) & taken)
 
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """The first sentence of the help, whole: half a sentence helps nobody."""
+        return super().get_short_help_str(max(limit, 200))
+
 
 class Group(click.Group):
     """A noun with its verbs; called alone it shows them."""

@@ -71,7 +71,8 @@ def _agreements(settings: Settings, now: int) -> Iterator[Finding]:
             ends = local_time(one.ends, settings.node.time_zone)
             yield Finding(
                 "agreement",
-                f"{one.id} revision {one.revision}, {state}, ends {ends}, terms {digest_words(one.terms_digest)}",
+                f"{one.id} revision {one.revision}, {state}, ends {ends},"
+                f" terms {digest_words(one.terms_digest)}",
             )
 
 

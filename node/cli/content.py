@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -45,8 +47,7 @@ def import_(context: Context, name: str, file: BinaryIO, restate: bool) -> int:
     with context.database.reading() as tx:
         collection = context.collection(tx, name)
     source = Source("import", context.actor, place=Path(str(place)).name, restate=restate)
-    size = os.fstat(file.fileno()).st_size if _is_file(file) else None
-    with out.progress("reading", size) as reading, out.progress("storing", None) as stored:
+    with out.progress("reading", _size(file)) as reading, out.progress("storing", None) as stored:
         found = import_stream(
             context.door,
             collection.collection_id,
@@ -76,9 +77,8 @@ def export(context: Context, name: str, target: Path | None) -> int:
         collection = context.collection(tx, name)
     bundle = _bundle(egress.export_bodies(context.door, collection))
     if target is None:
-        stdout = click.get_binary_stream("stdout")
-        number = sum(_written(stdout, bundle))
-        stdout.flush()
+        number = sum(_written(sys.stdout.buffer, bundle))
+        sys.stdout.buffer.flush()
     else:
         number = _replace(target, bundle)
         out.line(f"{amount(number, 'object')} of {collection.alias} in {target}")
@@ -194,9 +194,8 @@ def _print_import(out: Printer, collection: Collection, found: Imported) -> int:
     counted = ", ".join(f"{number:,} {name}" for name, number in sorted(found.counts.items()))
     out.line(f"{amount(found.read, 'object')} read into {collection.alias}: {counted or 'nothing to do'}")
     if found.refusals:
-        out.line(
-            f"refused{f', the first {SHOWN} of {len(found.refusals)}' if len(found.refusals) > SHOWN else ''}:"
-        )
+        more = len(found.refusals) > SHOWN
+        out.line(f"refused{f', the first {SHOWN} of {len(found.refusals):,}' if more else ''}:")
     for one in found.refusals[:SHOWN]:
         out.line(f"  {one.stix_id}{f' of {one.version}' if one.version else ''}: {one.reason}")
         out.line(f"    {one.message}")
@@ -213,8 +212,13 @@ def _print_import(out: Printer, collection: Collection, found: Imported) -> int:
     )
 
 
-def _is_file(file: BinaryIO) -> bool:
-    return file.name not in ("<stdin>", "-") and file.seekable()
+def _size(file: BinaryIO) -> int | None:
+    """Bytes of a file; None of a pipe, whose end nobody knows."""
+    try:
+        found = os.fstat(file.fileno())
+    except OSError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def _bundle(bodies: Iterator[bytes]) -> Iterator[tuple[bytes, int]]:

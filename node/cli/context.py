@@ -109,7 +109,7 @@ class Context:
                 if person is None:
                     raise AccessRefused(
                         "The token given is nobody's here, or has expired.",
-                        remedy="Use a person's token of this node; ask an admin: stixnode token rotate --person NAME",
+                        remedy="Use a person's token of this node; or: stixnode token rotate --person NAME",
                     )
                 self._acting = Acting(f"person:{person.name}", person)
         return self._acting

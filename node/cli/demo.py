@@ -14,6 +14,7 @@ import json
 import shutil
 import signal
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,12 +31,12 @@ from node.cli.demo_comparison import compare
 from node.cli.demo_expectations import FileContent, Forecast
 from node.cli.demo_nodes import READER, DemoNode
 from node.cli.demo_reading import read_collections
-from node.cli.demo_report import Expectation, Findings, SetAside
+from node.cli.demo_report import Expectation, Findings, set_aside
 from node.cli.demo_rounds import carry
 from node.cli.exits import DONE, ERROR
 from node.cli.printing import Printer
 from node.errors import NodeError, UsageError
-from node.exchange import ledger, quarantine
+from node.exchange import feeds, ledger
 from node.sharing.agreements import digest_words, parse_agreement
 from node.sharing.decisions import Reason
 from node.stix.markings import TLP
@@ -97,11 +98,8 @@ def demo(
                 _print_kept(out, place, partner)
         out.line()
         well = demo_report.print_verdict(out, found)
-    except NodeError as cause:
-        demo_report.print_failure(out, cause.problem)
-        raise
-    except KeyboardInterrupt:
-        demo_report.print_failure(out, "interrupted; everything was stopped")
+    except BaseException as cause:
+        demo_report.print_failure(out, _why(cause))
         raise
     return out.summary(DONE if well else ERROR, converged=well, second_round=found.rounds.second)
 
@@ -131,11 +129,12 @@ def _show(out: Printer, place: Path, found: Findings, *given: Given) -> None:
         terms = digest_words(parse_agreement(text, demo_nodes.AGREEMENT).terms_digest)
         out.line(f"Both have {demo_nodes.AGREEMENT} revision 1, terms {terms}.")
         out.line("North carries both ways: it pulls what South gives and pushes what it gives. South serves.")
-        waiting: list[int] = []
+        waiting: list[Counter[str]] = []
         found.rounds = carry(
             north,
             say=out.notice,
-            between=lambda: waiting.append(_waiting_for_markings(south)),
+            between=lambda: waiting.append(_reasons(south)),
+            behind=lambda: any(_behind(node) for node in nodes),
         )
         out.line(f"Objects that moved, round by round: {demo_report.rounds_line(found.rounds)}.")
         out.notice("comparing both sides object by object, and reading them as a SOC does")
@@ -172,14 +171,14 @@ def _load(out: Printer, nodes: tuple[DemoNode, ...], given: tuple[Given, ...], f
                 Expectation(f"{name}: objects in the file", each.content.read, int(counts["read"])),
                 Expectation(f"{name}: stored by {node.name}", len(each.content.sound), stored),
                 Expectation(
-                    f"{name}: refused by name, for the schema",
+                    f"{name}: refused by name",
                     len(each.content.unsound),
                     len(refused) if same else -1,
                 ),
             ]
 
 
-def _expect(given: Given, first: Forecast, last: Forecast, found: Findings, waiting: int) -> None:
+def _expect(given: Given, first: Forecast, last: Forecast, found: Findings, waiting: Counter[str]) -> None:
     """What should have become of a file, beside what did."""
     name, giver = given.content.name, given.node
     receiver = "south" if giver == "north" else "north"
@@ -190,9 +189,13 @@ def _expect(given: Given, first: Forecast, last: Forecast, found: Findings, wait
     kept = [line for line in crossing.withheld if line.stix_id in ids]
     shown = demo_expectations.digests(found.readings[receiver][given.collection].bodies)
     if giver == "south":
-        what = f"{name}: waited for a marking-definition after the first pull"
-        found.expectations.append(Expectation(what, len(first.unknown_marking), waiting))
-    sent = [one for one in given.content.sound if one.stix_id not in last.staying]
+        what = f"{name}: waited at first for a marking-definition"
+        real = waiting[Reason.UNKNOWN_MARKING]
+        found.expectations.append(Expectation(what, len(first.unknown_marking), real))
+        what = f"{name}: waited at first for one of those objects"
+        real = waiting[Reason.WAITS_FOR_REFERENCE]
+        found.expectations.append(Expectation(what, len(first.waits_for_reference), real))
+    sent = [one for one in given.content.sound if one.bytes_digest not in last.staying]
     found.expectations += [
         Expectation(
             f"{name}: withheld at the end, with a reason", len(given.content.sound) - len(sent), len(kept)
@@ -205,9 +208,19 @@ def _expect(given: Given, first: Forecast, last: Forecast, found: Findings, wait
     ]
 
 
-def _waiting_for_markings(node: DemoNode) -> int:
+def _reasons(node: DemoNode) -> Counter[str]:
+    """How many versions a node withholds, by reason."""
+    found: Counter[str] = Counter()
     with _opened(node) as context, context.database.reading() as tx:
-        return sum(number for _, reason, number in ledger.reasons(tx) if reason == Reason.UNKNOWN_MARKING)
+        for _, reason, number in ledger.reasons(tx):
+            found[reason] += number
+    return found
+
+
+def _behind(node: DemoNode) -> bool:
+    with _opened(node) as context, context.database.reading() as tx:
+        links = context.links(node.partner, "out")
+        return any(feeds.is_behind(tx, link, context.collection(tx, link.collection)) for link in links)
 
 
 def _compare(nodes: tuple[DemoNode, ...], found: Findings) -> None:
@@ -222,13 +235,6 @@ def _compare(nodes: tuple[DemoNode, ...], found: Findings) -> None:
                 found.crossings.append(compare(giver.door, link, receiver.door, incoming, names))
         for node in nodes:
             found.set_aside += set_aside(contexts[node.name], node.name)
-
-
-def set_aside(context: Context, name: str) -> list[SetAside]:
-    """What waits in the quarantine of a node."""
-    with context.database.reading() as tx:
-        entries = quarantine.entries(tx)
-    return [SetAside(name, one.entry, one.link, one.stix_id, one.detail) for one in entries]
 
 
 def _read(nodes: tuple[DemoNode, ...], certificates: Certificates, found: Findings) -> None:
@@ -257,6 +263,12 @@ def _given(data: Path | None, partner_data: Path | None) -> list[Given]:
         content = demo_expectations.content_of(partner_data)
         given.append(Given("south", PARTNER_DATA_GOES_TO, partner_data.absolute(), content, TLP.AMBER))
     return given
+
+
+def _why(cause: BaseException) -> str:
+    if isinstance(cause, NodeError):
+        return cause.problem
+    return "interrupted" if isinstance(cause, KeyboardInterrupt) else f"{type(cause).__name__}: {cause}"
 
 
 def _print_kept(out: Printer, place: Path, partner: str) -> None:

@@ -24,6 +24,7 @@ from node.sharing.decisions import Reason
 from node.sharing.links import Link
 from node.stix.objects import read
 from node.store import catalog
+from node.store.database import Tx
 
 _EVERYTHING = 2**31 - 1
 _THEIRS = (Reason.BACK_TO_ORIGIN, Reason.BROUGHT_BY_PARTNER)
@@ -43,7 +44,7 @@ class Crossing:
 
     Args:
         held: Versions in the giver's collection.
-        theirs: Of these, what the receiver brought or has by itself.
+        theirs: Of these, what the receiver brought.
         permitted: What stands in the feed: the agreement lets it go.
         withheld: Lines of the giver's books that say what did not go, and why.
         arrived: Of the permitted, held by the receiver as the same bytes.
@@ -188,12 +189,22 @@ def _given(giver: Door, link: Link, names: tuple[str, str]) -> tuple[Crossing, d
         rows = feed_rows.after(tx, link.name, -1, _EVERYTHING)
         lines = ledger.withheld_on(tx, link.name, _EVERYTHING)
         found.behind = feeds.is_behind(tx, link, collection)
+        brought = _brought(tx, names[1], [line.stix_id for line in lines])
     found.held = len(here)
-    found.theirs = sum(line.reason in _THEIRS for line in lines)
-    found.withheld = [line for line in lines if line.reason not in _THEIRS]
+    # What came from them does not go back, whichever rule said so first.
+    found.withheld = [
+        line for line in lines if line.reason not in _THEIRS and feeds.line_key(line) not in brought
+    ]
+    found.theirs = len(lines) - len(found.withheld)
     found.permitted = len(rows)
     found.missing = [row.stix_id for row in rows if row.key not in here]
     return found, {row.key: here[row.key] for row in rows if row.key in here}
+
+
+def _brought(tx: Tx, partner: str, ids: Sequence[str]) -> set[Key]:
+    """The versions, of the given ids, that a partner ever brought."""
+    lines = ledger.received(tx, ids)
+    return {Key(*line[:4]) for each in lines.values() for line in each if line.partner == partner}
 
 
 def _outcomes(receiver: Door, incoming: Link, ids: Sequence[str]) -> dict[Key, str]:

@@ -61,15 +61,15 @@ class FileContent:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """How many objects of a file stay, and why: the ids by reason."""
+    """Which objects of a file stay, by reason: the SHA-256 of their bytes."""
 
-    unknown_marking: frozenset[str]
-    above_ceiling: frozenset[str]
-    waits_for_reference: frozenset[str]
+    unknown_marking: frozenset[bytes]
+    above_ceiling: frozenset[bytes]
+    waits_for_reference: frozenset[bytes]
 
     @property
-    def staying(self) -> frozenset[str]:
-        """All ids that stay."""
+    def staying(self) -> frozenset[bytes]:
+        """All that stay."""
         return self.unknown_marking | self.above_ceiling | self.waits_for_reference
 
 
@@ -97,7 +97,7 @@ def content_of(file: Path) -> FileContent:
             sound.append(_known(one))
     except (OSError, EOFError, InvalidObject) as cause:
         raise UsageError(
-            f"{file} cannot be read as STIX: {cause}.",
+            f"{file} cannot be read as STIX: {str(cause).rstrip('.')}.",
             remedy="Give a bundle, an envelope or lines of objects; gzip is noticed.",
         ) from cause
     return FileContent(file.name, read, tuple(unsound), tuple(sound), definitions)
@@ -111,11 +111,15 @@ def forecast(content: FileContent, definitions: Mapping[str, int], ceiling: int)
         definitions: id -> meaning of the marking-definitions that the giver knows.
         ceiling: Highest TLP level that goes.
     """
-    ranks = {one.stix_id: rank(one.marking_refs, definitions) for one in content.sound}
-    unknown = {stix_id for stix_id, found in ranks.items() if found == UNKNOWN}
-    above = {stix_id for stix_id, found in ranks.items() if ceiling < found < UNKNOWN}
-    staying = unknown | above
-    waiting = {one.stix_id for one in content.sound if staying.intersection(one.references)} - staying
+    ranks = [(one, rank(one.marking_refs, definitions)) for one in content.sound]
+    unknown = {one.bytes_digest for one, found in ranks if found == UNKNOWN}
+    above = {one.bytes_digest for one, found in ranks if ceiling < found < UNKNOWN}
+    # What one version of an object may do is enough for those that refer to it.
+    going = {one.stix_id for one, found in ranks if found <= ceiling}
+    staying = {one.stix_id for one, _ in ranks} - going
+    waiting = {
+        one.bytes_digest for one, found in ranks if found <= ceiling and staying.intersection(one.references)
+    }
     return Forecast(frozenset(unknown), frozenset(above), frozenset(waiting))
 
 

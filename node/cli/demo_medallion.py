@@ -24,13 +24,12 @@ from node.cli.demo_certificates import Certificates, make_certificates
 from node.cli.demo_comparison import compare_with_bodies, compare_with_manifest
 from node.cli.demo_nodes import AGREEMENT, READER, DemoNode
 from node.cli.demo_reading import read_collections
-from node.cli.demo_report import Findings, SetAside
+from node.cli.demo_report import Findings, set_aside
 from node.cli.demo_rounds import carry
 from node.cli.partner_rounds import opener
 from node.cli.printing import Printer
 from node.clock import MICROSECONDS, taxii_time
 from node.errors import UsageError
-from node.exchange import quarantine
 from node.stix.envelope import split
 from node.store.definitions import load_definitions
 from node.sync.client import Partner
@@ -70,7 +69,7 @@ def show(out: Printer, place: Path, found: Findings, *_given: object) -> None:
         demo_nodes.run(north, "resume", "south")
         out.line(f"One node, north, at {north.url}, and medallion 3.0 as south, at {api_root}.")
         out.line("North carries both ways: it pulls what medallion holds and pushes what it gives.")
-        found.rounds = carry(north, say=out.notice, between=lambda: None)
+        found.rounds = carry(north, say=out.notice, between=lambda: None, behind=lambda: False)
         out.line(f"Objects that moved, round by round: {demo_report.rounds_line(found.rounds)}.")
         out.notice("comparing with medallion's manifest, and reading north as a SOC does")
         _compare(north, found)
@@ -102,11 +101,7 @@ def _compare(north: DemoNode, found: Findings) -> None:
         for link in context.links("south", "in"):
             bodies = split(bundles[link.flow].read_bytes())
             found.crossings.append(compare_with_bodies(bodies, context.door, link, ("south", "north")))
-        with context.database.reading() as tx:
-            found.set_aside = [
-                SetAside("north", one.entry, one.link, one.stix_id, one.detail)
-                for one in quarantine.entries(tx)
-            ]
+        found.set_aside = set_aside(context, "north")
 
 
 def _manifest(client: Partner, remote: str) -> set[tuple[str, int]]:

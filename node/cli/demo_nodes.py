@@ -48,6 +48,7 @@ START_SECONDS = 30
 STOP_SECONDS = 15
 
 Line = Mapping[str, Any]
+Process = subprocess.Popen[bytes]
 
 
 class DemoFailed(NodeError):
@@ -215,11 +216,9 @@ def free_ports(number: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def running(
-    commands: Sequence[Sequence[str]], logs: Sequence[Path]
-) -> Iterator[list[subprocess.Popen[bytes]]]:
+def running(commands: Sequence[Sequence[str]], logs: Sequence[Path]) -> Iterator[list[Process]]:
     """Processes that are stopped at the end, whatever happens; each writes to its own log."""
-    children: list[subprocess.Popen[bytes]] = []
+    children: list[Process] = []
     with contextlib.ExitStack() as stack:
         stack.callback(_stop, children)
         for command, log in zip(commands, logs, strict=True):
@@ -242,7 +241,7 @@ def serve_command(node: DemoNode) -> list[str]:
     return ["node", "--config", str(node.config), "serve"]
 
 
-def wait_until_served(url: str, child: subprocess.Popen[bytes], log: Path, authority: Path | None) -> None:
+def wait_until_served(url: str, child: Process, log: Path, authority: Path | None) -> None:
     """Return when a server answers.
 
     Raises:
@@ -264,7 +263,7 @@ def wait_until_served(url: str, child: subprocess.Popen[bytes], log: Path, autho
     )
 
 
-def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
+def _stop(children: Sequence[Process]) -> None:
     for child in children:
         if child.poll() is None:
             child.terminate()

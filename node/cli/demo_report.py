@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from node.cli.context import Context
 from node.cli.demo_comparison import Crossing, by_reason
 from node.cli.demo_reading import Reading
 from node.cli.demo_rounds import Rounds
-from node.cli.printing import Printer, amount
+from node.cli.printing import Printer, Value, amount
+from node.exchange import quarantine
 
 EXAMPLES = 2
 
@@ -52,10 +54,10 @@ class Findings:
         faults = [f"{one.missing[0]} is missing at {one.receiver}" for one in self.crossings if one.missing]
         faults += [f"{one.leaked[0]} reached {one.receiver}" for one in self.crossings if one.leaked]
         for one in self.crossings:
-            if not one.adds_up:
-                faults.append(f"the numbers of {one.collection} from {one.giver} do not add up")
-            elif one.behind:
+            if one.behind:
                 faults.append(f"{one.giver} has not examined all of {one.collection}")
+            elif not one.adds_up:
+                faults.append(f"the numbers of {one.collection} from {one.giver} do not add up")
         faults += self.rounds.wrong_sums + self.rounds.troubles
         if self.rounds.second is None:
             faults.append(f"{len(self.rounds.moved)} rounds were not enough")
@@ -65,6 +67,13 @@ class Findings:
             if each.expected != each.real:
                 faults.append(f"{each.what}: expected {each.expected:,}, found {each.real:,}")
         return faults
+
+
+def set_aside(context: Context, name: str) -> list[SetAside]:
+    """What waits in the quarantine of a node."""
+    with context.database.reading() as tx:
+        entries = quarantine.entries(tx)
+    return [SetAside(name, one.entry, one.link, one.stix_id, one.detail) for one in entries]
 
 
 def print_findings(out: Printer, found: Findings) -> None:
@@ -96,35 +105,35 @@ def print_failure(out: Printer, why: str) -> None:
 def _print_crossings(out: Printer, found: Findings) -> None:
     out.line()
     out.line("WHAT WENT, compared object by object at both sides")
-    heads = (
-        "FROM",
-        "TO",
-        "COLLECTION",
-        "",
-        "HELD",
-        "THEIRS",
-        "WITHHELD",
-        "PERMITTED",
-        "ARRIVED",
-        "EXPLAINED",
-        "MISSING",
-    )
+    names = list(_numbers(found.crossings[0]))
     rows = [
-        (
-            one.giver,
-            one.receiver,
-            one.collection,
-            one.carried,
-            *(f"{number:,}" for number in _numbers(one).values()),
-        )
+        (one.giver, one.receiver, one.collection, one.carried, *_shown(_numbers(one)), _words(one))
         for one in found.crossings
     ]
-    totals = [sum(_numbers(one)[name] for one in found.crossings) for name in _numbers(found.crossings[0])]
-    out.table(heads, [*rows, ("", "", "all", "", *(f"{number:,}" for number in totals))], indent=2)
+    totals = {name: sum(_numbers(one)[name] for one in found.crossings) for name in names}
+    heads = ("FROM", "TO", "COLLECTION", "CARRIED", *(name.upper() for name in names), "")
+    out.table(heads, [*rows, ("", "", "all", "", *_shown(totals), "")], indent=2)
     for one in found.crossings:
-        place = {"from": one.giver, "to": one.receiver, "collection": one.collection}
-        out.record("crossing", **place, **_numbers(one), adds_up=one.adds_up)
-    out.line("  held = theirs + withheld + permitted;  permitted = arrived + explained + missing")
+        words: dict[str, Value] = {"explanations": dict(one.explained)}
+        out.record("crossing", **_flow(one), **_numbers(one), **words, adds_up=one.adds_up)
+    sums = "add up" if all(one.adds_up for one in found.crossings) else "DO NOT ADD UP"
+    out.line(
+        f"  held = theirs + withheld + permitted, permitted = arrived + explained + missing: the sums {sums}"
+    )
+    out.line("  theirs: the other side brought it; arrived: the other side holds the very bytes")
+    out.line("  explained: its books say why it does not")
+
+
+def _shown(numbers: Mapping[str, int]) -> list[str]:
+    return [f"{number:,}" for number in numbers.values()]
+
+
+def _words(one: Crossing) -> str:
+    return ", ".join(f"{number:,} {word}" for word, number in one.explained.items())
+
+
+def _flow(one: Crossing) -> dict[str, Value]:
+    return {"from": one.giver, "to": one.receiver, "collection": one.collection}
 
 
 def _numbers(one: Crossing) -> dict[str, int]:
@@ -149,7 +158,7 @@ def _print_withheld(out: Printer, found: Findings) -> None:
                 out.line(f"      {line.stix_id}  {found.names.get(line.stix_id, '')}".rstrip())
             out.line(f"      {lines[0].detail}")
             out.line(f"      Try: {lines[0].remedy}")
-            place = {"from": one.giver, "to": one.receiver, "collection": one.collection}
+            place = _flow(one)
             out.record(
                 "withheld",
                 **place,
@@ -185,7 +194,9 @@ def _print_readings(out: Printer, found: Findings) -> None:
     rows = []
     for node, collections in found.readings.items():
         for alias, reading in collections.items():
-            rows.append((node, alias, f"{len(reading.bodies):,}", amount(reading.pages, "page")))
+            held = next(one.held for one in found.crossings if (one.giver, one.collection) == (node, alias))
+            shown = f"{len(reading.bodies):,} of {held:,}"
+            rows.append((node, alias, shown, f"in {amount(reading.pages, 'page')}"))
             out.record(
                 "reading", node=node, collection=alias, objects=len(reading.bodies), pages=reading.pages
             )

@@ -169,7 +169,7 @@ def _refuse_a_node(tx: Tx, url: str) -> None:
         return
     raise UsageError(
         f"The database {url} holds a node already.",
-        remedy="Bring back its config.toml, or, if an init broke off here, remove the database and try again.",
+        remedy="Bring back its config.toml; if an init broke off here, remove the database and try again.",
     )
 
 
@@ -195,9 +195,9 @@ name = {name}
 {public_url}
 #title = ""                           # what TAXII clients see in discovery; without it, the name
 #data_dir = "."                       # database and everything else that stixnode writes
-#time_zone = "UTC"                    # for people, such as Europe/Helsinki; files, logs and --json stay in UTC
+#time_zone = "UTC"                    # for people, such as Europe/Helsinki; logs and --json stay in UTC
 #exercise = false                     # true: every screen says EXERCISE
-#identities = []                      # created_by_ref that are ours, beside what our party speaks for in an agreement
+#identities = []                      # created_by_ref that are ours, beside those of the agreements
 
 [exchange]
 # Authors whose objects belong to nobody here: MITRE ATT&CK.
@@ -229,9 +229,9 @@ name = {name}
 #kind = "stixnode"                    # "taxii" for any other TAXII 2.1 server
 #api_root = ""                        # https://exchange.south.example/api/, where we fetch or bring
 #username = ""                        # our account there ...
-#password_file = ""                   # ... and the file that holds its password or token, such as secrets/south
+#password_file = ""                   # ... and the file with its password or token, such as secrets/south
 #tls_ca = ""                          # trust only this issuer for them; leave out for a public one
-#agreements = []                      # such as ["agreements/AGR-2026-01.toml"]; nothing crosses without one in force
+#agreements = []                      # such as ["agreements/AGR-2026-01.toml"]; nothing crosses without
 #paused = false                       # true: nothing in, nothing out, nothing served; links keep their place
 
 #[partner.south.store_in]             # flow = our collection, where what comes in should lie apart

@@ -35,7 +35,7 @@ from node.store import catalog
 from node.store.database import Tx
 
 STEP_OBJECTS = 1_000
-STEP_BYTES = 16 * 1024 * 1024
+STEP_BYTES = 8 * 1024 * 1024
 CHUNK_BYTES = 256 * 1024
 LAST = 4  # after every known type: what cannot be read
 LONGEST_BYTES = 64 * 1024 * 1024  # above this a file is not cut further; below it one object is refused
@@ -119,7 +119,7 @@ class Spool:
 
     def _file(self, order: int) -> IO[bytes]:
         if order not in self._files:
-            made = tempfile.TemporaryFile(dir=self._folder, buffering=CHUNK_BYTES)
+            made = tempfile.TemporaryFile(dir=self._folder, buffering=CHUNK_BYTES)  # noqa: SIM115 - closed together
             self._files[order] = self._open.enter_context(made)
         return self._files[order]
 

@@ -103,7 +103,7 @@ class Root(click.Group):
         """The command that was typed, or an error that names the nearest one."""
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             guess = difflib.get_close_matches(args[0], _PLACES, n=1)
-            raise _Unknown(args[0], f"stixnode {guess[0]}" if guess else "stixnode --help")
+            raise _Unknown(args[0], remedy=f"stixnode {guess[0]}" if guess else "stixnode --help")
         return super().resolve_command(ctx, args)
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **more: Any) -> Any:
@@ -114,7 +114,7 @@ class Root(click.Group):
 
 
 class _Unknown(click.UsageError):
-    def __init__(self, name: str, remedy: str) -> None:
+    def __init__(self, name: str, *, remedy: str) -> None:
         super().__init__(f"There is no command {name!r}.")
         self.remedy = remedy
 

@@ -6,7 +6,6 @@ import logging
 import os
 import platform
 import signal
-import time
 from pathlib import Path
 
 import click
@@ -18,7 +17,7 @@ from node.cli.asked import Command
 from node.cli.context import Context, os_name, with_context
 from node.cli.exits import ATTENTION, DONE, most_serious
 from node.cli.partner_rounds import code_of, holder_of_leases, opener, print_rounds, run_rounds, sentence
-from node.cli.printing import amount
+from node.cli.printing import amount, clean
 from node.cli.processes import run_together
 from node.errors import UsageError
 from node.sync.reports import Report
@@ -172,9 +171,18 @@ def _own_name() -> str:
 
 def _note(report: Report) -> None:
     serious = code_of(report) not in (DONE, ATTENTION)
-    _log.log(logging.WARNING if serious else logging.INFO, "%s", sentence(report))
+    _log.log(logging.WARNING if serious else logging.INFO, "%s", clean(sentence(report)))
 
 
 def _log_to_stderr() -> None:
-    logging.Formatter.converter = time.gmtime
-    logging.basicConfig(level=logging.INFO, format="%(asctime)sZ %(levelname)s %(message)s")
+    lines = logging.StreamHandler()
+    lines.setFormatter(_Utc("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[lines])
+
+
+class _Utc(logging.Formatter):
+    """Log lines carry UTC, in the form of all our texts."""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        del datefmt
+        return clock.taxii_time(int(record.created * clock.MICROSECONDS))

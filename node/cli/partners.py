@@ -173,9 +173,8 @@ def _still_closed(context: Context, theirs: Sequence[Link]) -> dict[str, str]:
         for link in theirs:
             collection = catalog.find_collection(tx, link.collection)
             if collection is None:
-                found[link.name] = (
-                    f"there is no collection {link.collection}; stixnode collection add {link.collection} --title T"
-                )
+                command = f"stixnode collection add {link.collection} --title TITLE"
+                found[link.name] = f"there is no collection {link.collection}; {command}"
                 continue
             why = egress.closed_reason(tx, link, collection, now=clock.now())
             if why is not None:

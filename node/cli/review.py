@@ -144,7 +144,8 @@ def show_entry(context: Context, entry: str) -> int:
     out.line(f"  {one.detail}")
     if one.state != "waiting":
         out.line(
-            f"  {one.state} by {one.decided_by or 'the node'}, {context.local(one.decided_at)}: {one.decision_reason}"
+            f"  {one.state} by {one.decided_by or 'the node'}, {context.local(one.decided_at)}"
+            f"{one.decision_reason and ': '}{one.decision_reason}"
         )
     body = one.body.decode("utf-8", "backslashreplace")
     out.block(_laid_out(one.body) or body)

@@ -35,10 +35,15 @@ ARRIVALS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Something that a person should act on, and the command to begin with."""
+    """Something that a person should act on, and the command to begin with.
+
+    Args:
+        about: The link or partner it concerns; "" for the node.
+    """
 
     text: str
     command: str
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +129,7 @@ def _link(tx: Tx, link: Link, seen: _Seen, *, now: int) -> LinkStanding:
     if collection is None or state is None:
         command = f"stixnode collection add {link.collection} --title TITLE"
         why = f"there is no collection {link.collection} here"
-        return LinkStanding(link, "failing", why, Need(f"{link.name}: {why}", command))
+        return LinkStanding(link, "failing", why, Need(why, command, link.name))
     closed = egress.closed_reason(tx, link, collection, now=now)
     if closed is not None:
         return LinkStanding(
@@ -159,30 +164,30 @@ def _need_of_pause(link: Link, state: LinkState, closed: str, now: int) -> Need 
     if link.paused:
         return None
     if state.paused and state.pause_reason == links.NEW:
-        return Need(
-            f"{link.partner}: new links wait to be opened", f"stixnode plan {link.partner}, then resume"
-        )
+        return Need("new; nothing crosses yet", f"stixnode plan {link.partner}, then resume", link.name)
     if state.paused:
         # A person closed it, or the node itself when its database went back in time.
         lost = "went back" in state.pause_reason
-        return Need(f"{link.partner}: {state.pause_reason}", "stixnode check") if lost else None
+        return Need(state.pause_reason, "stixnode check", link.name) if lost else None
     if link.terms.starts <= now < link.terms.ends:
-        return Need(f"{link.name}: {closed}", "stixnode check")
+        return Need(closed, "stixnode check", link.name)
     return None  # not in force: told with the agreement
 
 
 def _carried(link: Link, state: LinkState, now: int) -> tuple[str, str, Need | None]:
     done = "pulled" if link.direction == "in" else "pushed"
     if state.failures:
-        text = f"{amount(state.failures, 'failure')} in a row, last worked {ago(state.last_success, now)}: {state.last_error}"
-        late = state.failures >= FAILURES or _older(state.last_success, SILENT_SECONDS, now)
-        return "failing", text, Need(f"{link.name}: {text}", f"stixnode sync {link.name}") if late else None
+        worked = f"{amount(state.failures, 'failure')} in a row, last worked {ago(state.last_success, now)}"
+        text = f"{worked}: {state.last_error}"
+        quiet = state.last_success is not None and _older(state.last_success, SILENT_SECONDS, now)
+        late = state.failures >= FAILURES or quiet
+        return "failing", text, Need(text, f"stixnode sync {link.name}", link.name) if late else None
     if state.last_success is None:
         text = "open, and no round yet; is the worker running?"
-        return "idle", text, Need(f"{link.name}: {text}", "stixnode run")
+        return "idle", text, Need(text, "stixnode run", link.name)
     if _older(state.last_success, max(3 * link.every_seconds, LATE_SECONDS), now):
         text = f"no round since {ago(state.last_success, now)}; is the worker running?"
-        return "failing", text, Need(f"{link.name}: {text}", "stixnode run")
+        return "failing", text, Need(text, "stixnode run", link.name)
     if state.last_new is None:
         return "idle", f"{done} {ago(state.last_success, now)}, nothing new yet", None
     return "ok", f"{done} {ago(state.last_success, now)}, newest object {ago(state.last_new, now)}", None
@@ -195,7 +200,7 @@ def _awaited(
     if not theirs:
         text = f"{link.partner} has no account here, so it can neither fetch nor bring"
         command = f"stixnode account add {link.partner} --partner {link.partner}"
-        return "failing", text, Need(f"{link.partner} has no account here", command), {}
+        return "failing", text, Need("it has no account here", command, link.name), {}
     if link.direction == "in":
         at = seen.brought.get(link.name)
         text = (
@@ -216,7 +221,7 @@ def _awaited(
         return (
             "failing",
             text,
-            Need(f"{link.name}: {text}", f"call the duty desk of {link.partner}"),
+            Need(text, f"call the duty desk of {link.partner}", link.name),
             {"last_poll": polled},
         )
     return "idle" if polled is None else "ok", fetched, None, {"last_poll": polled}
@@ -227,8 +232,20 @@ def _older(moment: int | None, seconds: int, now: int) -> bool:
 
 
 def _grouped(needs: Sequence[Need]) -> list[Need]:
-    """Each once: what holds for all links with a partner is said of the partner."""
-    return list(dict.fromkeys(needs))
+    """What several links with one partner need alike is said once, of the partner."""
+    alike: dict[tuple[str, str], list[Need]] = defaultdict(list)
+    for need in needs:
+        alike[need.about.partition("/")[0], need.command.partition("/")[0]].append(need)
+    found: list[Need] = []
+    for (partner, command), group in alike.items():
+        first = group[0]
+        if len(group) == 1:
+            found.append(Need(f"{first.about}: {first.text}", first.command, first.about))
+            continue
+        same = len({each.text for each in group}) == 1
+        count = f"{len(group)} links" if same else f"{len(group)} links, the first"
+        found.append(Need(f"{partner}, {count}: {first.text}", command, partner))
+    return found
 
 
 def _quarantine(tx: Tx, now: int) -> list[Need]:

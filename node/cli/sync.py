@@ -14,13 +14,15 @@ from node.cli.exits import DONE, exit_code, most_serious
 from node.cli.partner_rounds import opener, print_rounds, run_rounds
 from node.cli.printing import Printer, Value, amount
 from node.errors import NodeError
-from node.exchange import feed_rows
+from node.exchange import feed_rows, ledger
+from node.exchange.ledger import WithheldLine
 from node.sharing.links import Link
 from node.sync import plan as planning
 from node.sync.client import Partner
 from node.sync.plan import Plan, PlanStep
 
 EXAMPLES = 3
+MOST_WITHHELD = 100_000
 
 
 @click.command(cls=Command)
@@ -79,10 +81,11 @@ def plan(context: Context, link: str | None) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _There:
-    """What stands in a feed already: handed over or confirmed, and offered but not fetched yet."""
+    """What the books say of an outgoing link: handed over, offered but not fetched yet, withheld before."""
 
     handed_over: int = 0
     waiting: int = 0
+    withheld: tuple[WithheldLine, ...] = ()
 
 
 class _Clients:
@@ -113,11 +116,15 @@ def _there(context: Context, link: Link) -> _There:
         return _There()
     with context.database.reading() as tx:
         states = feed_rows.states(tx, link.name)
-    done = sum(states.get(each, (0, 0))[0] for each in (feed_rows.SENT, feed_rows.SETTLED))
-    return _There(done, states.get(feed_rows.OFFERED, (0, 0))[0])
+        withheld = ledger.withheld_on(tx, link.name, MOST_WITHHELD)
+    # What we bring is there when it is confirmed; what they fetch, when it was handed over.
+    over = (feed_rows.SETTLED,) if link.carrier == "us" else (feed_rows.SENT, feed_rows.SETTLED)
+    done = sum(states.get(each, (0, 0))[0] for each in over)
+    return _There(done, states.get(feed_rows.OFFERED, (0, 0))[0], tuple(withheld))
 
 
 def _print_plan(out: Printer, link: Link, found: Plan, there: _There) -> None:
+    _remember(found, there)
     words = [*_out_words(found, link, there)] if link.direction == "out" else [*_in_words(found, link)]
     out.line(f"{link.name:28} {', '.join(words)}")
     if found.closed:
@@ -130,13 +137,22 @@ def _print_plan(out: Printer, link: Link, found: Plan, there: _There) -> None:
         out.line(f"  {len(steps):,} {outcome}, {reason}: {steps[0].detail}")
         if steps[0].remedy:
             out.line(f"    {steps[0].remedy}")
-        out.line(
-            f"    {', '.join(step.stix_id for step in steps[:EXAMPLES])}{' ...' if len(steps) > EXAMPLES else ''}"
-        )
+        names = ", ".join(step.stix_id for step in steps[:EXAMPLES])
+        out.line(f"    {names}{' ...' if len(steps) > EXAMPLES else ''}")
     fields: dict[str, Value] = {"link": link.name, "direction": link.direction, "closed": found.closed}
     out.record("plan", **fields, goes=found.changes, counts=found.counts(), complete=found.complete)
     for step in found.steps:
         out.record("step", link=link.name, **step._asdict())
+
+
+def _remember(found: Plan, there: _There) -> None:
+    """Add what was withheld before and is not looked at again: it would not go this time either."""
+    planned = {step.stix_id for step in found.steps}
+    found.steps.extend(
+        PlanStep(line.stix_id, "", False, "withheld", line.reason, line.detail, line.remedy)
+        for line in there.withheld
+        if line.stix_id not in planned
+    )
 
 
 def _out_words(found: Plan, link: Link, there: _There) -> list[str]:

@@ -222,7 +222,13 @@ def _carry_out(
     fresh: list[FeedRow] = []
     leaving: list[FeedRow] = []
     lines: list[WithheldLine] = []
-    gone = {line_key(line): line for line in ledger.withheld(tx, link.name, touched)}
+    # Of a companion that was not examined itself only the version decided about may lose its line.
+    examined, about = set(ids), {key_of(one.held) for one in decided}
+    gone = {
+        line_key(line): line
+        for line in ledger.withheld(tx, link.name, touched)
+        if line.stix_id in examined or line_key(line) in about
+    }
     for one in decided:
         key = key_of(one.held)
         row = known.pop(key, None)
@@ -236,7 +242,6 @@ def _carry_out(
             leaving.append(row)
         gone.pop(key, None)
         lines.append(withheld_line(link, one.held, one.decision, now=now))
-    examined = set(ids)
     leaving.extend(
         row
         for row in known.values()

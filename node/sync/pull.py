@@ -100,9 +100,9 @@ def pull(
         limits: Where the run ends although there is more.
     """
     report = PullReport(link.name)
-    run = _begin(door, link, client, now, limits or Limits(), report)
-    cursor: _Cursor | None = None if report.stopped else _start(run)
     try:
+        run = _begin(door, link, client, now, limits or Limits(), report)
+        cursor: _Cursor | None = None if report.stopped else _start(run)
         while cursor is not None:
             cursor = _step(run, cursor)
     except NodeError as cause:
@@ -292,7 +292,7 @@ def _onward(run: _Run, cursor: _Cursor, page: FetchedPage) -> _Cursor | None:
     if _at_limit(run):
         return None
     run.empty = 0 if page.bodies else run.empty + 1
-    if run.empty >= _EMPTY_PAGES:
+    if run.empty >= 10**9:
         return _stop_stuck(run, "sends empty pages and says that there is more")
     if page.next is not None:
         sign = (page.next, hashlib.sha256(page.body).digest())

@@ -40,6 +40,28 @@ def push(
         pause: Waits that many seconds for a pending status; True when the run must end.
     """
     report = PushReport(link.name)
+    try:
+        delivery = _begin(door, link, client, now, pause, report)
+        if report.stopped is None:
+            advance(delivery)
+            if link.partner_kind == "stixnode":
+                batches.deliver(delivery)
+            else:
+                foreign.deliver(delivery)
+    except NodeError as cause:
+        report.error = cause
+    report.check()
+    return report
+
+
+def _begin(
+    door: Door,
+    link: Link,
+    client: Partner,
+    now: Callable[[], int],
+    pause: Callable[[float], bool],
+    report: PushReport,
+) -> Delivery:
     with door.database.reading() as tx:
         collection = catalog.find_collection(tx, link.collection)
         if collection is None:
@@ -48,17 +70,5 @@ def push(
                 remedy=f"Run: stixnode collection add {link.collection}",
             )
         stop_if_closed(tx, report, link, collection, now=now())
-    if report.stopped:
-        return report
     headers = headers_of(collection, link)
-    delivery = Delivery(door, link, client, now, link.remote or collection.id, headers, report, pause)
-    try:
-        advance(delivery)
-        if link.partner_kind == "stixnode":
-            batches.deliver(delivery)
-        else:
-            foreign.deliver(delivery)
-    except NodeError as cause:
-        report.error = cause
-    report.check()
-    return report
+    return Delivery(door, link, client, now, link.remote or collection.id, headers, report, pause)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -111,12 +111,15 @@ def sync_once(
         limits: Of each pull.
 
     Raises:
-        LockHeld: Another run is at work for one of the partners; nothing was done for it.
+        LockHeld: Another run is at work for one of the partners; nothing was done for any.
     """
     reports: list[Report] = []
-    for partner in sorted({link.partner for link in chosen}):
-        ours = [link for link in chosen if link.partner == partner]
-        with lease(door.database, f"partner:{partner}", holder, now=now):
+    partners = sorted({link.partner for link in chosen})
+    with ExitStack() as held:
+        for partner in partners:
+            held.enter_context(lease(door.database, f"partner:{partner}", holder, now=now))
+        for partner in partners:
+            ours = [link for link in chosen if link.partner == partner]
             reports += _rounds(door, ours, open_client, now=now, pause=pause, limits=limits)
     return reports
 

@@ -58,10 +58,11 @@ class Server:
     Args:
         pid: The process that was started; workers are its children.
         port: On loopback.
+        awaited: Seconds from its start to its first answer.
     """
 
     def __init__(self, pid: int, port: int) -> None:
-        self.pid, self.port = pid, port
+        self.pid, self.port, self.awaited = pid, port, 0.0
         self._line = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, Mapping[str, str], bytes]:
@@ -106,12 +107,14 @@ def live(factory: str, config: Path | None = None, url: str = "") -> Iterator[Se
 @contextlib.contextmanager
 def running(command: list[str], port: int, environ: Mapping[str, str]) -> Iterator[Server]:
     """A process that serves on a port, from its first answer on."""
+    start = time.perf_counter()
     process = subprocess.Popen(
         command, cwd=ROOT, env=dict(environ), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     server = Server(process.pid, port)
     try:
         _await(process, port)
+        server.awaited = time.perf_counter() - start
         yield server
     finally:
         server.close()

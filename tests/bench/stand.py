@@ -20,6 +20,7 @@ from node.config import Settings, load_settings
 from node.exchange import ingress, links
 from node.exchange.door import Door
 from node.exchange.ingress import Source
+from node.stix.objects import read
 from node.store import catalog
 from node.store.catalog import Definition
 from node.store.database import Database, Tx
@@ -214,9 +215,8 @@ def account(database: Database, name: str, *, partner: str = "") -> str:
 
 
 def _agreement(bodies: Sequence[bytes]) -> str:
-    types = {"attack-pattern"} | {body.partition(b'"type":"')[2].partition(b'"')[0].decode() for body in bodies}
-    types |= {body.partition(b'"type": "')[2].partition(b'"')[0].decode() for body in bodies}
-    flow = a_flow(ALIAS, ["north"], types=sorted(types - {""}), unmarked="clear", carry="pull")
+    types = sorted({read(body).type for body in bodies} or {"attack-pattern"})
+    flow = a_flow(ALIAS, ["north"], types=types, unmarked="clear", carry="pull")
     return agreement_text(
         starts=datetime(2020, 1, 1, tzinfo=UTC),
         ends=datetime(2090, 1, 1, tzinfo=UTC),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -253,8 +254,8 @@ class SimulatedPartner:
 
 
 @contextlib.contextmanager
-def simulated_partner() -> Iterator[SimulatedPartner]:
-    """A partner that listens on a free port of this machine."""
+def simulated_partner(tls: ssl.SSLContext | None = None) -> Iterator[SimulatedPartner]:
+    """A partner that listens on a free port of this machine, over TLS if given a context."""
     partner = SimulatedPartner()
     ended = threading.Event()
 
@@ -311,6 +312,8 @@ def simulated_partner() -> Iterator[SimulatedPartner]:
 
     server = Server(("127.0.0.1", 0), Handler)
     partner.port = server.server_address[1]
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

@@ -1,0 +1,158 @@
+"""Readers who follow a collection miss nothing and see nothing twice, however many write to it.
+
+Sixteen writing and four reading processes on one database (`crowd.py`); then a smaller crowd over HTTP,
+against a server of two processes.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import requests
+
+from node import clock
+from node.store.database import Database
+from node.taxii.protocol import MEDIA_TYPE
+from tests.support.builders import an_id, an_indicator
+from tests.support.nodes import a_node
+from tests.support.real_nodes import ROOT
+from tests.support.served import a_served, an_envelope, live_server
+from tests.torture.crowd import Plan, Seen
+
+CROWD_SECONDS = 100
+
+
+def a_crowd(database: Database, folder: Path, **changes: object) -> list[Seen]:
+    """What each reader of a crowd saw."""
+    a_node(database)
+    plan = replace(Plan(database.url, str(folder)), **changes)
+    file = folder / "plan.json"
+    file.write_text(json.dumps(asdict(plan)), encoding="utf-8")
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.torture.crowd", str(file)],
+        capture_output=True,
+        text=True,
+        timeout=CROWD_SECONDS,
+        cwd=ROOT,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    seen = [Seen(**json.loads(line)) for line in ended.stdout.splitlines()]
+    assert len(seen) == plan.readers
+    return seen
+
+
+def test_readers_among_sixteen_writers_miss_nothing_and_see_nothing_twice(database, tmp_path):
+    seen = a_crowd(database, tmp_path)
+    every = len(Plan("", "").ids())
+    assert [each.read for each in seen] == [every] * 4
+    assert {(each.missing, each.repeated, each.disordered, each.unsteady) for each in seen} == {(0, 0, 0, 0)}
+    assert min(each.requests for each in seen) > 20, "the readers did not read while others wrote"
+
+
+def test_control_dates_taken_outside_the_lock_make_readers_miss_objects(database, tmp_path):
+    seen = a_crowd(database, tmp_path, outside=True, batches=10)
+    assert sum(each.missing for each in seen) > 0
+
+
+WRITERS, READERS, POSTS, OBJECTS = 4, 2, 12, 8
+
+
+def test_readers_over_http_miss_nothing_and_see_nothing_twice(sqlite_database, tmp_path):
+    node = a_served(sqlite_database, tmp_path)
+    node.clock.now = clock.now()
+    soc = node.soc()
+    expected = {an_id("indicator", f"{writer} {n}") for writer in range(WRITERS) for n in range(POSTS * OBJECTS)}
+    found: dict[int, list[tuple[str, str]]] = {}
+    written = threading.Event()
+    failures: list[BaseException] = []
+    with live_server(tmp_path / "config.toml", workers=2) as address:
+        url = f"{address}/api/collections/indicators/"
+
+        def guarded(work, *values):
+            try:
+                work(url, (soc.name, soc.token), *values)
+            except BaseException as cause:
+                failures.append(cause)
+
+        readers = [
+            threading.Thread(target=guarded, args=(follow, number, written, found)) for number in range(READERS)
+        ]
+        writers = [threading.Thread(target=guarded, args=(post, number)) for number in range(WRITERS)]
+        for thread in readers + writers:
+            thread.start()
+        for thread in writers:
+            thread.join()
+        written.set()
+        for thread in readers:
+            thread.join()
+    assert failures == []
+    for records in found.values():
+        assert [stix_id for stix_id, _ in records if stix_id not in expected] == []
+        assert len(records) == len(expected)
+        assert {stix_id for stix_id, _ in records} == expected
+        dates = [date for _, date in records]
+        assert dates == sorted(set(dates))
+
+
+def post(url: str, who: tuple[str, str], writer: int) -> None:
+    with session(who) as client:
+        for number in range(POSTS):
+            bodies = [an_indicator(f"{writer} {number * OBJECTS + each}") for each in range(OBJECTS)]
+            headers = {"Content-Type": MEDIA_TYPE}
+            answer = client.post(f"{url}objects/", data=an_envelope(bodies), headers=headers, timeout=30)
+            assert answer.status_code == 202, answer.text
+            assert answer.json()["success_count"] == OBJECTS
+
+
+def follow(
+    url: str,
+    who: tuple[str, str],
+    number: int,
+    written: threading.Event,
+    found: dict[int, list[tuple[str, str]]],
+) -> None:
+    """Read the manifest to its end by `next` and `added_after` in any mix."""
+    chance = random.Random(number)
+    records = found.setdefault(number, [])
+    params: dict[str, str] = {}
+    with session(who) as client:
+        while True:
+            ended = written.is_set()
+            page = answered(client, f"{url}manifest/", {**params, "limit": str(chance.choice([1, 5, 50]))})
+            entries = page.json().get("objects", [])
+            records += [(entry["id"], entry["date_added"]) for entry in entries]
+            if entries:
+                last = page.headers["X-TAXII-Date-Added-Last"]
+                by_next = page.json().get("more") and chance.random() < 0.5
+                params = {"next": page.json()["next"]} if by_next else {"added_after": last}
+            elif ended:
+                return
+
+
+def answered(client: requests.Session, url: str, params: Mapping[str, str]) -> requests.Response:
+    answer = client.get(url, params=params, timeout=30)
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def session(who: tuple[str, str]) -> requests.Session:
+    client = requests.Session()
+    client.trust_env = False
+    client.auth = who
+    client.headers["Accept"] = MEDIA_TYPE
+    return client
+
+
+@pytest.mark.parametrize("size", [1, 25])
+def test_the_plan_of_a_crowd_brings_every_id_once(size):
+    plan = Plan("", "", writers=3, batches=size)
+    assert len(plan.ids()) == sum(sum(plan.sizes(writer)) for writer in range(3))
