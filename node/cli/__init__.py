@@ -6,7 +6,7 @@
     printing   lines, tables, JSON; nothing from elsewhere acts on the terminal
     exits      which error ends with which exit code
 
-The rest are the commands, one module for each noun or group of verbs, loaded when called, and what they
-call that belongs to nobody below: `founding` (init), `checks`, `processes` (run), `spooling` and
-`importing`, `standing` (the figures of status).
+The commands stand in `node`, `content`, `sync`, `partners`, `account`, `people`, `review` and `demo`, which
+are loaded when they are called. What they call and no room below has: `founding` (init), `checks`,
+`processes` (run), `importing`, `partner_rounds`, `standing` (the figures of status), `secret_files`.
 """

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -47,7 +48,7 @@ def import_(context: Context, name: str, file: BinaryIO, restate: bool) -> int:
     with context.database.reading() as tx:
         collection = context.collection(tx, name)
     source = Source("import", context.actor, place=Path(str(place)).name, restate=restate)
-    with out.progress("reading", _size(file)) as reading, out.progress("storing", None) as stored:
+    with ExitStack() as bars:
         found = import_stream(
             context.door,
             collection.collection_id,
@@ -55,8 +56,8 @@ def import_(context: Context, name: str, file: BinaryIO, restate: bool) -> int:
             source,
             folder=context.settings.data_dir,
             now=clock.now,
-            reading=reading,
-            storing=lambda _number: stored,
+            reading=bars.enter_context(out.progress("reading", _size(file))),
+            storing=lambda number: bars.enter_context(out.progress("storing", number)),
         )
     return _print_import(out, collection, found)
 
@@ -142,7 +143,8 @@ def list_collections(context: Context) -> int:
     """List the collections."""
     out = context.out
     with context.database.reading() as tx:
-        held = [(one, number_held(tx, one.collection_id)) for one in catalog.collections(tx)]
+        collections = catalog.collections(tx)
+    held = [(one, number_held(context.door, one)) for one in collections]
     rows = [(one.alias, f"{number:,}", one.validation, _kept(one), one.id, one.title) for one, number in held]
     out.table(("ALIAS", "OBJECTS", "VALIDATION", "KEPT", "ID", "TITLE"), rows)
     for one, number in held:
@@ -161,11 +163,11 @@ def show_collection(context: Context, name: str) -> int:
     out = context.out
     with context.database.reading() as tx:
         one = context.collection(tx, name)
-        number = number_held(tx, one.collection_id)
         rights = {
             each.name: accounts.grant_of(tx, each.name, one.collection_id)
             for each in accounts.list_accounts(tx)
         }
+    number = number_held(context.door, one)
     links = [link.name for link in context.settings.links if link.collection == one.alias]
     readers = [account for account, grant in rights.items() if grant.can_read]
     writers = [account for account, grant in rights.items() if grant.can_write]

@@ -19,7 +19,7 @@ from node.errors import (
 )
 
 DONE, ERROR, WRONG_CALL, INCOMPLETE, NO_ACCESS, LATER, RULE, ATTENTION = 0, 1, 2, 3, 4, 5, 6, 7
-PENDING, LOCKED, BROKEN, INTERRUPTED = 10, 11, 12, 130
+LOCKED, BROKEN, INTERRUPTED = 11, 12, 130
 
 MEANINGS = {
     DONE: "done, or nothing to do",

@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from node.store import schema
 from node.store.database import Tx
 
-_OPEN = sa.insert(schema.arrival).returning(schema.arrival.c.arrival_id)
+_OPEN = sa.text(
+    "insert into arrival (at, kind, collection_id, link, actor, source, counts)"
+    " values (:at, :kind, :collection_id, :link, :actor, :source, :counts) returning arrival_id"
+)
 _COUNTS = sa.text("select counts from arrival where arrival_id = :a")
 _SET_COUNTS = sa.text("update arrival set counts = :counts where arrival_id = :a")
 _RECENT = sa.text(

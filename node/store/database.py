@@ -4,8 +4,9 @@ Two engines: a writer, whose transactions begin with `BEGIN IMMEDIATE` on SQLite
 autocommit. Durability is asserted on every connection (WAL and `synchronous=FULL`; READ COMMITTED
 and `synchronous_commit`), because a setting that is only hoped for loses acknowledged objects.
 
-Rows come back as the driver's tuples. Statements are built once, at import, by the modules that own
-the tables; a statement that the two databases must spell differently is a `Spelled` pair.
+Statements are built once, at import, by the modules that own the tables; a statement that the two
+databases must spell differently is a `Spelled` pair. SQLAlchemy puts each into the words of the driver
+once; then the driver carries it out itself and its tuples come back, which costs a fifth.
 Engines are opened after a server process has started, never before a fork.
 """
 
@@ -17,12 +18,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg as PostgreSQL
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite as SQLite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import TextClause
 
 from node.errors import StoreBusy, StoreError
@@ -60,19 +64,19 @@ class Tx:
         dialect: `sqlite` or `postgresql`.
     """
 
-    __slots__ = ("connection", "dialect")
+    __slots__ = ("_driver", "connection", "dialect")
 
     def __init__(self, connection: Connection, dialect: str) -> None:
         self.connection = connection
         self.dialect = dialect
+        self._driver: Any = connection.connection.driver_connection
 
     def rows(self, statement: Statement, **values: Any) -> list[Row]:
         """All rows of a query, as the driver's tuples."""
-        result = self.connection.execute(self._said(statement), values)
-        try:
-            return result.cursor.fetchall()  # type: ignore[return-value]
-        finally:
-            result.close()
+        with self._cursor() as cursor:
+            cursor.execute(*self._said(statement, values))
+            found: list[Row] = cursor.fetchall()
+            return found
 
     def row(self, statement: Statement, **values: Any) -> Row | None:
         """The first row of a query, or None."""
@@ -81,12 +85,16 @@ class Tx:
 
     def run(self, statement: Statement, **values: Any) -> int:
         """Carry out one writing statement; the number of rows it touched."""
-        return self.connection.execute(self._said(statement), values).rowcount
+        with self._cursor() as cursor:
+            cursor.execute(*self._said(statement, values))
+            return int(cursor.rowcount)
 
     def many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
         """Carry out one writing statement for each row of values."""
         if rows:
-            self.connection.execute(self._said(statement), list(rows))
+            text, constants = self._said(statement, {})
+            with self._cursor() as cursor:
+                cursor.executemany(text, [{**constants, **row} for row in rows] if constants else rows)
 
     def insert(self, table: sa.Table, rows: Sequence[Row]) -> None:
         """Put many complete rows into a table, fast.
@@ -98,32 +106,45 @@ class Tx:
         if not rows:
             return
         names = ", ".join(f'"{column.name}"' for column in table.columns)
-        if self.dialect == "sqlite":
-            marks = ", ".join("?" * len(table.columns))
-            self.connection.exec_driver_sql(
-                f'insert into "{table.name}" ({names}) values ({marks})', list(rows)
-            )
-            return
-        driver: Any = self.connection.connection.driver_connection
-        types = [_POSTGRESQL_TYPES[type(column.type).__name__] for column in table.columns]
-        text = f'copy "{table.name}" ({names}) from stdin (format binary)'
-        try:
-            with driver.cursor() as cursor, cursor.copy(text) as copy:
+        with self._cursor() as cursor:
+            if self.dialect == "sqlite":
+                marks = ", ".join("?" * len(table.columns))
+                cursor.executemany(f'insert into "{table.name}" ({names}) values ({marks})', rows)
+                return
+            types = [_POSTGRESQL_TYPES[type(column.type).__name__] for column in table.columns]
+            with cursor.copy(f'copy "{table.name}" ({names}) from stdin (format binary)') as copy:
                 copy.set_types(types)
                 for row in rows:
                     copy.write_row(row)
-        except self.connection.dialect.loaded_dbapi.Error as cause:
-            # SQLAlchemy does not see the driver's own cursor, and so does not wrap its errors.
-            raise _translated(cause) from cause
 
     def listed(self, values: Sequence[str] | Sequence[int]) -> Any:
         """A list as one bound value: JSON text for SQLite's `json_each`, an array for PostgreSQL."""
         return json.dumps(list(values)) if self.dialect == "sqlite" else list(values)
 
-    def _said(self, statement: Statement) -> sa.Executable:
+    @contextmanager
+    def _cursor(self) -> Iterator[Any]:
+        # SQLAlchemy does not see the driver's own cursor, and so does not wrap its errors.
+        try:
+            if self.dialect == "sqlite":
+                yield self._driver.cursor()
+            else:
+                with self._driver.cursor(binary=True) as cursor:  # bytea as text costs three times as much
+                    yield cursor
+        except self.connection.dialect.loaded_dbapi.Error as cause:
+            raise _translated(cause) from cause
+
+    def _said(self, statement: Statement, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         if isinstance(statement, Spelled):
-            return statement.sqlite if self.dialect == "sqlite" else statement.postgresql
-        return statement
+            statement = statement.sqlite if self.dialect == "sqlite" else statement.postgresql
+        text, constants = _driver_words(statement, self.dialect)
+        return text, (constants | values if constants else values)
+
+
+@lru_cache(maxsize=1024)
+def _driver_words(statement: sa.Executable, dialect: str) -> tuple[str, dict[str, Any]]:
+    """A statement in the words of a driver, and the values that are written into it."""
+    compiled: Any = statement.compile(dialect=_DIALECTS[dialect])  # type: ignore[attr-defined]
+    return str(compiled), {name: bound.value for name, bound in compiled.binds.items() if not bound.required}
 
 
 class Database:
@@ -314,8 +335,6 @@ def _postgresql_engines(url: URL) -> tuple[Engine, Engine]:
     for engine in (writer, reader):
         sa.event.listen(engine, "connect", _prepare_postgresql)
     sa.event.listen(reader, "connect", _forbid_writes)
-    sa.event.listen(writer, "before_cursor_execute", _binary)
-    sa.event.listen(reader, "before_cursor_execute", _binary)
     return writer, reader
 
 
@@ -340,22 +359,21 @@ def _prepare_postgresql(connection: Any, _record: Any) -> None:
         )
 
 
-def _binary(_c: Any, cursor: Any, _s: Any, _p: Any, _context: Any, many: bool) -> None:
-    if not many:
-        cursor.format = 1  # bytea in text form costs three times as much
-
-
 def _translated(cause: Exception) -> StoreError:
     driver = cause.orig if isinstance(cause, DBAPIError) else cause
     text = str(driver)
     state = getattr(driver, "sqlstate", None)
-    if state in ("40001", "40P01", "55P03") or (isinstance(cause, OperationalError) and "locked" in text):
+    if state in ("40001", "40P01", "55P03") or (
+        type(driver).__name__ == "OperationalError" and "locked" in text
+    ):
         return StoreBusy(f"The database is busy: {text}.", remedy="Nothing was stored; try again.")
     return StoreError(
         f"The database refused: {text}.", remedy="Run stixnode check; nothing of this step was stored."
     )
 
 
+# Named marks on both, so that values are given by name.
+_DIALECTS: dict[str, Any] = {"sqlite": SQLite(paramstyle="named"), "postgresql": PostgreSQL()}  # type: ignore[no-untyped-call]
 _POSTGRESQL_TYPES = {
     "BigInteger": "int8",
     "Integer": "int4",

@@ -292,7 +292,7 @@ def _onward(run: _Run, cursor: _Cursor, page: FetchedPage) -> _Cursor | None:
     if _at_limit(run):
         return None
     run.empty = 0 if page.bodies else run.empty + 1
-    if run.empty >= 10**9:
+    if run.empty >= _EMPTY_PAGES:
         return _stop_stuck(run, "sends empty pages and says that there is more")
     if page.next is not None:
         sign = (page.next, hashlib.sha256(page.body).digest())

@@ -33,7 +33,7 @@ class Size:
     pages: int
 
 
-FULL = Size(every=1, rounds=15, posts=10, parsed=2_000, starts=5, pages=50)
+FULL = Size(every=1, rounds=15, posts=10, parsed=20_000, starts=5, pages=50)
 QUICK = Size(every=30, rounds=1, posts=1, parsed=100, starts=1, pages=2)
 
 
@@ -75,9 +75,7 @@ def all_rows(kind: str, size: Size, parts: list[str] | tuple[str, ...]) -> Itera
             if "starting" in parts:
                 yield from starting.rows(folder, north, rounds=size.starts, pages=size.pages)
             if "syncing" in parts:
-                yield from syncing.rows(
-                    folder, make, north, bodies, parsed=size.parsed, rounds=size.rounds
-                )
+                yield from syncing.rows(folder, make, north, bodies, parsed=size.parsed, rounds=size.rounds)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ from flask import Flask, Response, request
 from sqlalchemy.engine import make_url
 
 PAGE = 1_000
-_SQLITE = "select body, added from object where collection_id = ? and added > ? order by added limit 1000"
-_POSTGRESQL = 'select body, added from "object" where collection_id = %s and added > %s order by added limit 1000'
+_PAGE = 'select body, added from "object" where collection_id = {0} and added > {0} order by added limit 1000'
+_SQLITE, _POSTGRESQL = _PAGE.format("?"), _PAGE.format("%s")
 
 Read = Callable[[int], list[tuple[bytes, int]]]
 
@@ -91,8 +91,7 @@ def _reader(url: str, collection_id: int) -> Read:
             if not hasattr(held, "connection"):
                 held.connection = pysqlite3.connect(parsed.database)
                 held.connection.execute("pragma cache_size=-16000")
-            rows: list[tuple[bytes, int]] = held.connection.execute(_SQLITE, (collection_id, after)).fetchall()
-            return rows
+            return held.connection.execute(_SQLITE, (collection_id, after)).fetchall()  # type: ignore[no-any-return]
 
         return read_sqlite
     import psycopg  # noqa: PLC0415

@@ -65,7 +65,9 @@ class Server:
         self.pid, self.port, self.awaited = pid, port, 0.0
         self._line = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
-    def get(self, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, Mapping[str, str], bytes]:
+    def get(
+        self, path: str, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body."""
         self._line.request("GET", path, headers=dict(headers or {}))
         answer = self._line.getresponse()
@@ -134,7 +136,7 @@ def _await(process: subprocess.Popen[Any], port: int) -> None:
             line.getresponse().read()
         except OSError as cause:
             if process.poll() is not None:
-                raise RuntimeError(f"the server ended with {process.returncode} before it answered") from cause
+                raise RuntimeError(f"the server ended with {process.returncode}, unasked") from cause
             time.sleep(0.01)
         else:
             return

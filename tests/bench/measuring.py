@@ -77,9 +77,8 @@ def measured(work: Callable[[], object], *, times: int = 1, cpu: Meter = time.pr
 def median(figures: Iterable[Figure]) -> Figure:
     """The medians of processor and wall clock, each for itself."""
     listed = list(figures)
-    return Figure(
-        statistics.median(figure.cpu for figure in listed), statistics.median(figure.wall for figure in listed)
-    )
+    cpu, wall = [each.cpu for each in listed], [each.wall for each in listed]
+    return Figure(statistics.median(cpu), statistics.median(wall))
 
 
 def ms(seconds: float) -> str:

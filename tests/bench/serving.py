@@ -70,7 +70,10 @@ def _under_granian(
     for name, target in targets.items():
         works = {"ours": ours(target), "floor": floor("/bare/empty")}
         yield _row(name, "<= 3", interleaved(works, rounds=rounds, times=50, cpu=server.cpu), "empty view")
-    works = {"ours": lambda: _pull(server, stand.headers, objects), "floor": lambda: _bare_pull(server, objects)}
+    works = {
+        "ours": lambda: _pull(server, stand.headers, objects),
+        "floor": lambda: _bare_pull(server, objects),
+    }
     figures = interleaved(works, rounds=max(1, rounds // 5), cpu=server.cpu)
     yield Row(
         f"full pull of {objects:,} objects",

@@ -47,6 +47,7 @@ class Stand:
     database: Database
     settings: Settings
     app: Flask
+    token: str
     headers: dict[str, str]
 
     @property
@@ -179,8 +180,12 @@ def a_stand(
     partner: dict[str, object] = {"agreements": ["agreement.toml"]}
     if api_root:
         partner |= {"api_root": api_root, "username": f"{us}-node", "password_file": "password"}
-    limits = {"requests_per_second": 0, "concurrent_requests": 0, "failed_logins_per_minute": 0}
-    document = {"format": 1, "node": {"name": us, "title": us.title()}, "limits": limits, "partner": {other: partner}}
+    document = {
+        "format": 1,
+        "node": {"name": us, "title": us.title()},
+        "limits": {"requests_per_second": 0, "concurrent_requests": 0, "failed_logins_per_minute": 0},
+        "partner": {other: partner},
+    }
     (place / "config.toml").write_text(toml_text(document), encoding="utf-8")
     url = make(name)
     database = Database(url)
@@ -195,8 +200,9 @@ def a_stand(
         app = create_app(settings, database)
         with database.writing() as tx:
             links.set_paused(tx, None, paused=False, reason="")
-        headers = {"Accept": MEDIA_TYPE, "Authorization": basic("soc", account(database, "soc"))}
-        yield Stand(place, url, database, settings, app, headers)
+        token = account(database, "soc")
+        headers = {"Accept": MEDIA_TYPE, "Authorization": basic("soc", token)}
+        yield Stand(place, url, database, settings, app, token, headers)
     finally:
         database.close()
 
@@ -206,7 +212,14 @@ def account(database: Database, name: str, *, partner: str = "") -> str:
     now = clock.now()
     with database.writing() as tx:
         accounts.add_account(
-            tx, name, actor="os:bench", now=now, clearance=4, audience=("bench",), partner=partner, expires=None
+            tx,
+            name,
+            actor="os:bench",
+            now=now,
+            clearance=4,
+            audience=("bench",),
+            partner=partner,
+            expires=None,
         )
         text, _ = tokens.issue_token(tx, account=name, actor="os:bench", now=now)
         if not partner:

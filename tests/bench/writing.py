@@ -28,7 +28,8 @@ BATCH = 1_000
 _WRITTEN = {
     "object": sa.text('select * from "object" where added > :after order by added'),
     "owner": sa.text(
-        'select w.* from "object" o join owner w on w.stix_id = o.stix_id where o.added > :after order by o.added'
+        'select w.* from "object" o join owner w on w.stix_id = o.stix_id where o.added > :after'
+        " order by o.added"
     ),
 }
 

@@ -54,14 +54,20 @@ def test_the_real_playbooks_are_stored_but_for_twelve_refused_by_name(desk: Desk
     assert answer.code == 3
     assert (summary["read"], summary["stored"], summary["refused"]) == (8_035, 8_023, 12)
     assert len({line["id"] for line in refused}) == 12
-    assert all(line["id"].startswith("identity--") and "identity_class" in line["message"] for line in refused)
+    assert all(
+        line["id"].startswith("identity--") and "identity_class" in line["message"] for line in refused
+    )
     numbers = {line["number"]: line["id"] for line in refused}
     bodies = playbooks()
     assert {number: json.loads(bodies[number - 1])["id"] for number in numbers} == numbers
 
 
 def test_what_was_imported_is_exported_byte_for_byte(desk: Desk):
-    bodies = [old_indicator("кирилиця", confidence=50), old_indicator(1).replace(b'":"', b'" :  "'), an_ipv4(tlp="green")]
+    bodies = [
+        old_indicator("кирилиця", confidence=50),
+        old_indicator(1).replace(b'":"', b'" :  "'),
+        an_ipv4(tlp="green"),
+    ]
     desk.run("import", "indicators", "-", stdin=b"\n".join(bodies))
 
     answer = desk.run("export", "indicators")
@@ -112,7 +118,11 @@ def test_an_import_is_one_arrival_whatever_its_size(desk: Desk):
 
     with desk.open() as opened, opened.database.reading() as tx:
         (arrival,) = arrivals.recent(tx)
-    assert (arrival.arrival_id, arrival.kind, arrival.counts) == (number, "import", {"stored": STEP_OBJECTS + 1})
+    assert (arrival.arrival_id, arrival.kind, arrival.counts) == (
+        number,
+        "import",
+        {"stored": STEP_OBJECTS + 1},
+    )
     assert arrival.actor.startswith("os:")
 
 
@@ -162,7 +172,13 @@ def test_an_object_of_a_partner_is_refused(desk: Desk):
     theirs = a_bundle(old_indicator(1, author=SOUTH_ID))
     desk.run("import", "indicators", "-", stdin=theirs)
 
-    answer = desk.run("import", "indicators", "-", "--json", stdin=a_bundle(old_indicator(1, author=SOUTH_ID, modified=NEWER)))
+    answer = desk.run(
+        "import",
+        "indicators",
+        "-",
+        "--json",
+        stdin=a_bundle(old_indicator(1, author=SOUTH_ID, modified=NEWER)),
+    )
 
     assert [line["reason"] for line in answer.of("refused")] == ["not_owner"]
 
@@ -191,7 +207,10 @@ def test_the_order_of_a_file_leaves_no_files_behind(desk: Desk):
 
     desk.run("import", "indicators", "-", stdin=a_bundle())
 
-    assert sorted(path.name for path in desk.folder.iterdir() if not path.name.startswith("stixnode.db-")) == before
+    assert (
+        sorted(path.name for path in desk.folder.iterdir() if not path.name.startswith("stixnode.db-"))
+        == before
+    )
 
 
 def test_an_unknown_collection_names_the_nearest(desk: Desk):
@@ -204,7 +223,9 @@ def test_an_unknown_collection_names_the_nearest(desk: Desk):
 
 
 def test_a_collection_is_added_and_shown(desk: Desk):
-    answer = desk.run("collection", "add", "case-7", "--title", "Case 7", "--keep-days", "30", "--listed", "--json")
+    answer = desk.run(
+        "collection", "add", "case-7", "--title", "Case 7", "--keep-days", "30", "--listed", "--json"
+    )
 
     added = answer.of("collection")[0]
     assert (answer.code, added["alias"], added["keep_days"], added["listed"]) == (0, "case-7", 30, True)
@@ -241,8 +262,12 @@ def test_the_list_shows_every_collection_and_the_next_command(desk: Desk):
 
 
 def test_json_says_moments_in_utc_and_people_read_their_own_zone(desk: Desk):
-    desk.write("config.toml", desk.config.read_text().replace('#time_zone = "UTC"', 'time_zone = "Asia/Tokyo"'))
+    desk.write(
+        "config.toml", desk.config.read_text().replace('#time_zone = "UTC"', 'time_zone = "Asia/Tokyo"')
+    )
     desk.run("import", "indicators", "-", stdin=a_bundle(old_indicator()))
 
     assert " JST" in desk.run("collection", "show", "indicators").out
-    assert desk.run("collection", "show", "indicators", "--json").of("collection")[0]["last_added"].endswith("Z")
+    assert (
+        desk.run("collection", "show", "indicators", "--json").of("collection")[0]["last_added"].endswith("Z")
+    )

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-import time
 import tomllib
 import urllib.request
 from pathlib import Path
@@ -46,7 +44,10 @@ def test_init_makes_a_node_with_collections_and_a_person(tmp_path):
 def test_init_keeps_the_folder_to_its_owner(tmp_path):
     call("init", str(tmp_path / "north"))
 
-    modes = {path.name: path.stat().st_mode & 0o777 for path in [tmp_path / "north", *(tmp_path / "north").iterdir()]}
+    modes = {
+        path.name: path.stat().st_mode & 0o777
+        for path in [tmp_path / "north", *(tmp_path / "north").iterdir()]
+    }
     assert modes == {"north": 0o700, "config.toml": 0o600, "stixnode.db": 0o600}
 
 
@@ -195,7 +196,9 @@ def test_a_sound_node_passes_the_check(desk: Desk):
 def test_the_check_names_agreements_and_their_words(desk: Desk):
     desk.with_partner()
 
-    text = next(line["text"] for line in desk.run("check", "--json").of("finding") if line["name"] == "agreement")
+    text = next(
+        line["text"] for line in desk.run("check", "--json").of("finding") if line["name"] == "agreement"
+    )
 
     assert re.match(r"AGR-2026-01 revision 1, in force, .* terms [0-9a-f]{4} [0-9a-f]{4} [0-9a-f]{4}$", text)
 
@@ -257,14 +260,21 @@ def test_the_server_and_the_worker_run_together_and_stop_together(desk: Desk):
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert process.stderr is not None
+    seen: list[str] = []
     try:
-        _wait_for(f"http://127.0.0.1:{port}/healthz", process)
+        while not (any("serving" in line for line in seen) and any("working" in line for line in seen)):
+            seen.append(process.stderr.readline())
+            assert seen[-1], seen  # it ended
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10) as answer:
+            assert json.load(answer) == {"status": "ok"}
     finally:
         process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=30)
+        _, rest = process.communicate(timeout=30)
 
+    log = "".join(seen) + rest
     assert process.returncode == 0, log
-    assert f"serving http://127.0.0.1:{port}" in log
+    assert f"serving http://127.0.0.1:{port}\n" in log
     assert "working on 2 links of north" in log
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port), timeout=5)
@@ -308,16 +318,3 @@ def test_work_once_does_one_round_and_ends(desk: Desk):
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
-
-
-def _wait_for(url: str, process: subprocess.Popen[str]) -> None:
-    for _ in range(300):
-        if process.poll() is not None:
-            raise AssertionError(process.communicate()[1])
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.1)
-    os.kill(process.pid, signal.SIGKILL)
-    raise AssertionError("the server does not answer")

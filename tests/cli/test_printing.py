@@ -34,7 +34,15 @@ def test_lines_stay_lines_in_a_block():
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0 s"), (-5, "0 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (172_799, "47 h"), (172_800, "2 days")],
+    [
+        (0, "0 s"),
+        (-5, "0 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (7_200, "2 h"),
+        (172_799, "47 h"),
+        (172_800, "2 days"),
+    ],
 )
 def test_a_duration_is_told_in_one_unit(seconds, text):
     assert duration(seconds) == text
@@ -84,7 +92,9 @@ def test_people_see_no_json(capsys):
 
 
 def test_columns_are_aligned_and_cleaned(capsys):
-    Printer("status", as_json=False).table(("A", "NAME"), [("one", "[bold]\x1b[1m"), ("three", "x")], indent=2)
+    Printer("status", as_json=False).table(
+        ("A", "NAME"), [("one", "[bold]\x1b[1m"), ("three", "x")], indent=2
+    )
 
     assert capsys.readouterr().out == "  A      NAME\n  one    [bold]\\x1b[1m\n  three  x\n"
 

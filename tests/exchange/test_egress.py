@@ -167,7 +167,9 @@ class TestPush:
         north.bring(FIRST)
         items = north.batch()
         self.note(north)
-        again = egress.bodies_of(north.door, north.link(OUT), [item.key for item in items], now=north.moment())
+        again = egress.bodies_of(
+            north.door, north.link(OUT), [item.key for item in items], now=north.moment()
+        )
         assert again == items
 
     def test_a_resend_leaves_out_what_was_restated(self, north: Node):
@@ -212,7 +214,9 @@ class TestPush:
 class TestClosed:
     def reason(self, north: Node, *, now: int | None = None) -> str | None:
         with north.database.reading() as tx:
-            return egress.closed_reason(tx, north.link(OUT), north.collection(), now=north.now if now is None else now)
+            return egress.closed_reason(
+                tx, north.link(OUT), north.collection(), now=north.now if now is None else now
+            )
 
     def test_an_open_link_has_none(self, north: Node):
         assert self.reason(north) is None

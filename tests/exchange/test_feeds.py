@@ -1,4 +1,4 @@
-"""Feeds: what is due is examined, what is permitted late is not missed, what is forbidden late is taken out."""
+"""Feeds: what is due is examined, what is permitted late is not missed, what is forbidden late goes out."""
 
 from __future__ import annotations
 

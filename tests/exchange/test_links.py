@@ -46,7 +46,13 @@ def test_failures_count_until_a_success(north: Node):
     assert failing is not None
     assert (failing.failures, failing.last_error, failing.next_try) == (2, "line dead", 40)
     assert idle is not None
-    assert (idle.failures, idle.last_error, idle.next_try, idle.last_success, idle.last_new) == (0, "", None, 40, None)
+    assert (idle.failures, idle.last_error, idle.next_try, idle.last_success, idle.last_new) == (
+        0,
+        "",
+        None,
+        40,
+        None,
+    )
     assert busy is not None
     assert (busy.last_success, busy.last_new) == (50, 50)
 

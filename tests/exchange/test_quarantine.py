@@ -16,7 +16,12 @@ def test_an_entry_has_everything_that_a_person_needs(north: Node):
     report = north.admit(AMBER, by=IN)
     with north.database.reading() as tx:
         (entry,) = quarantine.entries(tx)
-    assert (entry.link, entry.stix_id, entry.reason, entry.body) == (IN, an_id("indicator"), "above_ceiling", AMBER)
+    assert (entry.link, entry.stix_id, entry.reason, entry.body) == (
+        IN,
+        an_id("indicator"),
+        "above_ceiling",
+        AMBER,
+    )
     assert (entry.arrival_id, entry.at, entry.state) == (report.arrival_id, north.now, "waiting")
     assert "GREEN" in entry.detail
 
@@ -33,7 +38,9 @@ def test_entries_are_told_apart_by_link_and_state(north: Node):
     north.bring(AMBER, an_indicator("two", tlp="red"), by=IN)
     with north.database.writing() as tx:
         first, _ = quarantine.entries(tx)
-        quarantine.decide(tx, first.entry, state="discarded", actor="person:eve", reason="spam", now=north.now)
+        quarantine.decide(
+            tx, first.entry, state="discarded", actor="person:eve", reason="spam", now=north.now
+        )
         assert len(quarantine.entries(tx)) == 1
         assert quarantine.entries(tx, link="west/indicators/in") == []
         (decided,) = quarantine.entries(tx, state="discarded")

@@ -50,7 +50,15 @@ KINDS = (
     "refers-to-red",
 )
 STAYS_BY_RULE = {
-    "_marking": {"amber", "red", "unmarked", "unknown-marking", "look-alike", "superseded", "superseded-elsewhere"},
+    "_marking": {
+        "amber",
+        "red",
+        "unmarked",
+        "unknown-marking",
+        "look-alike",
+        "superseded",
+        "superseded-elsewhere",
+    },
     "_type": {"type-not-agreed"},
     "_references": {"refers-to-red"},
 }
@@ -64,7 +72,9 @@ def word(kind: str) -> str:
 
 def secret_id(kind: str) -> str:
     type = {"type-not-agreed": "sighting", "refers-to-red": "relationship"}.get(kind, "indicator")
-    return f"{type}--ca11ab1e-{KINDS.index(kind):04d}-4000-8000-{uuid.uuid5(uuid.NAMESPACE_OID, kind).hex[:12]}"
+    return (
+        f"{type}--ca11ab1e-{KINDS.index(kind):04d}-4000-8000-{uuid.uuid5(uuid.NAMESPACE_OID, kind).hex[:12]}"
+    )
 
 
 def a_secret(kind: str, **changes):
@@ -78,7 +88,9 @@ def is_green(**changes):
 GOES = an_indicator("free-to-go", **is_green(author=NORTH_ID))
 GOES_ID = json.loads(GOES)["id"]
 LOOK_ALIKE = a_marking_definition(
-    "TLP", id="marking-definition--ca11ab1e-0000-4000-8000-000000000002", definition={"statement": "TLP:GREEN"}
+    "TLP",
+    id="marking-definition--ca11ab1e-0000-4000-8000-000000000002",
+    definition={"statement": "TLP:GREEN"},
 )
 SECRETS = [
     a_secret("amber", tlp="amber"),
@@ -90,7 +102,10 @@ SECRETS = [
     a_secret("superseded", tlp="amber", modified=LATER),
     a_secret("superseded-elsewhere", **is_green()),
     a_sighting(
-        GOES_ID, id=secret_id("type-not-agreed"), description=word("type-not-agreed"), **is_green(author=NORTH_ID)
+        GOES_ID,
+        id=secret_id("type-not-agreed"),
+        description=word("type-not-agreed"),
+        **is_green(author=NORTH_ID),
     ),
     a_relationship(
         secret_id("red"),
@@ -133,7 +148,9 @@ def ask_for_everything(client: Client) -> int:
     filters: list[dict[str, object]] = [{}, {"added_after": "1970-01-01T00:00:00Z"}, {"limit": 1}]
     filters += [{"match_version": each} for each in ("all", "first", "last", "first,last", LATER)]
     filters += [{"match_spec_version": each} for each in ("2.1", "2.0,2.1")]
-    filters += [{"match_type": each} for each in ("indicator", "sighting", "relationship,indicator", "identity")]
+    filters += [
+        {"match_type": each} for each in ("indicator", "sighting", "relationship,indicator", "identity")
+    ]
     filters += [{"match_id": secret_id(kind), "match_version": "all"} for kind in KINDS]
     answers: list[TestResponse] = []
     for alias in ("indicators", "techniques"):
@@ -141,7 +158,11 @@ def ask_for_everything(client: Client) -> int:
             answers += [client.get(f"{alias}/{place}", **each) for each in filters]
         for kind in KINDS:
             path = f"{alias}/objects/{secret_id(kind)}/"
-            answers += [client.get(path), client.get(path, match_version="all"), client.get(f"{path}versions/")]
+            answers += [
+                client.get(path),
+                client.get(path, match_version="all"),
+                client.get(f"{path}versions/"),
+            ]
             answers.append(client.delete(path))
         answers.append(client.get(f"{alias}/"))
         answers.append(client.get(f"{alias}/objects/", added_after="yesterday"))
@@ -199,8 +220,8 @@ def test_control_the_tap_sees_what_a_stricter_version_supersedes_when_owner_rows
 
 
 @carriers
-def test_pages_of_one_object_give_a_partner_its_feed_and_nothing_else(two_databases, tmp_path, carry):
-    pair, tap = leaking(two_databases, tmp_path, carry)
+def test_pages_of_one_object_give_a_partner_its_feed_and_nothing_else(two_sqlite_databases, tmp_path, carry):
+    pair, tap = leaking(two_sqlite_databases, tmp_path, carry)
     pair.north.bring(an_indicator("second", **is_green(author=NORTH_ID)))
     rounds(pair, 1)
     client = as_partner(pair)
@@ -211,8 +232,8 @@ def test_pages_of_one_object_give_a_partner_its_feed_and_nothing_else(two_databa
     assert tap.seen(WORDS, "south") == {}
 
 
-def test_an_object_that_stays_answers_as_one_that_never_was(two_databases, tmp_path):
-    pair, _ = leaking(two_databases, tmp_path, BOTH_PULL)
+def test_an_object_that_stays_answers_as_one_that_never_was(two_sqlite_databases, tmp_path):
+    pair, _ = leaking(two_sqlite_databases, tmp_path, BOTH_PULL)
     rounds(pair, 1)
     client = as_partner(pair)
     for tail in ("", "versions/"):
@@ -232,7 +253,8 @@ def test_what_has_gone_out_is_served_no_more_once_a_stricter_version_stands(two_
     rounds(pair, 1)
     here = as_partner(pair)
     pair.north.bring(
-        an_indicator("canary-turned", id=GOES_ID, author=NORTH_ID, tlp="red", modified=LATER), alias="techniques"
+        an_indicator("canary-turned", id=GOES_ID, author=NORTH_ID, tlp="red", modified=LATER),
+        alias="techniques",
     )
     since = tap.mark()
     ask_for_everything(here)
@@ -241,7 +263,9 @@ def test_what_has_gone_out_is_served_no_more_once_a_stricter_version_stands(two_
 
 
 @carriers
-def test_what_was_offered_but_not_yet_sent_stays_once_a_stricter_version_stands(two_databases, tmp_path, carry):
+def test_what_was_offered_but_not_yet_sent_stays_once_a_stricter_version_stands(
+    two_databases, tmp_path, carry
+):
     pair, tap = leaking(two_databases, tmp_path, carry)
     pair.north.bring(an_indicator("canary-turned", **is_green(author=NORTH_ID)))
     if carry == BOTH_PULL:
@@ -287,8 +311,8 @@ def test_a_status_tells_a_partner_nothing_of_what_it_collides_with(two_databases
 
 
 @carriers
-def test_only_soc_accounts_of_the_audience_see_what_a_flow_brought(two_databases, tmp_path, carry):
-    pair, tap = leaking(two_databases, tmp_path, carry)
+def test_only_soc_accounts_of_the_audience_see_what_a_flow_brought(two_sqlite_databases, tmp_path, carry):
+    pair, tap = leaking(two_sqlite_databases, tmp_path, carry)
     pair.south.bring(a_malware("south-own", tlp="clear", author=SOUTH_ID), an_ipv4())
     rounds(pair)
     inside = soc_account(pair.south, "inside", ["state-bodies"])
@@ -306,7 +330,14 @@ def test_only_soc_accounts_of_the_audience_see_what_a_flow_brought(two_databases
 def soc_account(centre, name, audience) -> Client:
     with centre.database.writing() as tx:
         accounts.add_account(
-            tx, name, actor="os:test", now=centre.clock.now, clearance=4, audience=audience, partner="", expires=None
+            tx,
+            name,
+            actor="os:test",
+            now=centre.clock.now,
+            clearance=4,
+            audience=audience,
+            partner="",
+            expires=None,
         )
         text, _ = tokens.issue_token(tx, account=name, actor="os:test", now=centre.clock.now)
         found = catalog.find_collection(tx, "indicators")

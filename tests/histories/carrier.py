@@ -65,7 +65,14 @@ class InProcess:
         tap: Callable[[Node, Link, bytes], None],
         page: int = 3,
     ) -> None:
-        self.server, self.client, self.now, self.fault, self.tap, self.page = server, client, now, fault, tap, page
+        self.server, self.client, self.now, self.fault, self.tap, self.page = (
+            server,
+            client,
+            now,
+            fault,
+            tap,
+            page,
+        )
 
     def max_content_length(self) -> int:
         """As large as any batch."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from node.exchange.sessions import SessionIn
 from node.taxii.exchange_headers import place_in_session
 from node.taxii.protocol import RequestRefused
+from tests.histories.feeding import advance, carried, forget, leaving, note_epoch, note_sent
 from tests.histories.model import (
     OFFERED,
     OUT,
@@ -15,13 +16,8 @@ from tests.histories.model import (
     Session,
     State,
     Text,
-    advance,
     answers_of,
-    carried,
-    forget,
     key_of,
-    leaving,
-    note_epoch,
     take,
 )
 
@@ -49,9 +45,8 @@ def _pull(pair: Pair, rules: Rules, giving: State, taking: State, line: str) -> 
     again = taking.bookmark is not None and taking.bookmark[1] != epoch
     after = -1 if taking.bookmark is None or again else taking.bookmark[0]
     found = leaving(pair, giving, (OFFERED, SENT, SETTLED), after)
-    for key, text in found:
-        place, state, _ = giving.feed[key]
-        giving.feed[key] = (place, max(state, SENT), text)
+    for key, _ in found:
+        note_sent(giving, key)
     carried(pair, giving, [text for _, text in found])
     if line == LOST_ANSWER:
         return len(found)
@@ -84,8 +79,7 @@ def _push(pair: Pair, rules: Rules, giving: State, taking: State, line: str) -> 
                 session = _fresh(session, giving, pair.now)
             session = giving.session = session._replace(batch=stored)
             for text in items:
-                place, _, _ = giving.feed[key_of(text)]
-                giving.feed[key_of(text)] = (place, SENT, text)
+                note_sent(giving, key_of(text))
         if line == LOST_REQUEST:
             return moved
         carried(pair, giving, items)
@@ -105,7 +99,9 @@ def _push(pair: Pair, rules: Rules, giving: State, taking: State, line: str) -> 
                 giving.feed[key_of(text)] = (place, SETTLED, text)
         moved += len(done)
         if items and not any(text in items for text in done):
-            pair.faults += (f"{giving.name}: {taking.name} has no word about the batch, which is sent for ever",)
+            pair.faults += (
+                f"{giving.name}: {taking.name} has no word about the batch, which is sent for ever",
+            )
             return moved
         giving.session = session._replace(sent=session.sent + 1, batch=None)
     pair.faults += (f"{giving.name}: pushing does not end",)
@@ -123,7 +119,12 @@ def _begin_anew(pair: Pair, node: State, now: int) -> None:
 
 
 def _receive(
-    pair: Pair, rules: Rules, node: State, session: Session, items: tuple[Text, ...], epoch: tuple[object, ...]
+    pair: Pair,
+    rules: Rules,
+    node: State,
+    session: Session,
+    items: tuple[Text, ...],
+    epoch: tuple[object, ...],
 ) -> tuple[tuple[Text, str], ...]:
     number, shown = session.sent + 1, repr(epoch)
     if not place_in_session(node.applied, (session.started, number), shown):

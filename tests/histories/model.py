@@ -20,17 +20,14 @@ from node.sharing.admission import (
     Action,
     Arriving,
     Bringer,
-    Flags,
     Situation,
     Verdict,
     Version,
     decide_arrival,
-    flags_of,
     owner_of_new,
     same_key,
 )
 from node.sharing.agreements import Agreement
-from node.sharing.decisions import Decision, End, Facts, decide_egress, permitted_by_any
 from node.sharing.links import Link, PartnerBinding, Stricter
 from node.stix.markings import TLP, rank
 from node.store.owners import Definition, meanings_for
@@ -53,7 +50,7 @@ class Text(NamedTuple):
     """One text of one version of one object.
 
     Args:
-        id: `x` and `y` are indicators, `public` is nobody's, `r` a relationship from x to y, `sco` an observable.
+        id: `x`, `y` indicators; `public` nobody's; `r` a relationship from x to y; `sco` an observable.
         version: Which version; 0 for the observable, which has none.
         variant: Which text of it.
         mark: A key of `MARKS`.
@@ -132,7 +129,9 @@ class State:
     def copy(self) -> State:
         """A copy that shares nothing that changes."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
-        return State(**{name: dict(value) if isinstance(value, dict) else value for name, value in values.items()})
+        return State(
+            **{name: dict(value) if isinstance(value, dict) else value for name, value in values.items()}
+        )
 
     @property
     def shown(self) -> tuple[object, ...]:
@@ -158,7 +157,9 @@ class Rules:
     may_enter: Callable[[State, Key], bool] = lambda _node, _key: True
     settled: Callable[
         [Collection[Text], Collection[Text], Collection[tuple[Text, str]]], Collection[Text]
-    ] = lambda stored, _carried, answered: [text for text in stored if any(one == text for one, _ in answered)]
+    ] = lambda stored, _carried, answered: [
+        text for text in stored if any(one == text for one, _ in answered)
+    ]
 
 
 @dataclass(slots=True)
@@ -177,9 +178,15 @@ class Pair:
     def copy(self) -> Pair:
         """A copy to go on from."""
         return Pair(
-            self.north.copy(), self.south.copy(), self.push, self.room, self.now, self.epochs, dict(self.backups),
+            self.north.copy(),
+            self.south.copy(),
+            self.push,
+            self.room,
+            self.now,
+            self.epochs,
+            dict(self.backups),
             self.faults,
-        )  # fmt: skip
+        )
 
     def node(self, name: str) -> State:
         """The node of that name."""
@@ -220,7 +227,8 @@ def key_of(text: Text) -> Key:
 
 
 @lru_cache(maxsize=100_000)
-def _rank(mark: str, origin: str, definitions: tuple[Definition, ...]) -> int:
+def rank_of(mark: str, origin: str, definitions: tuple[Definition, ...]) -> int:
+    """A text's rank by the definitions that count for its origin."""
     return rank(MARKS[mark], meanings_for(definitions, origin, public=PUBLIC))
 
 
@@ -238,9 +246,11 @@ def write(pair: Pair, rules: Rules, name: str, text: Text, *, restate: bool = Fa
 def delete(pair: Pair, name: str, stix_id: str) -> None:
     """Our own people delete all versions of an object."""
     node = pair.node(name)
-    for row in node.rows.pop(stix_id, ()):
+    gone = node.rows.pop(stix_id, ())
+    for row in gone:
         node.stones[key_of(row.text)] = "deleted_here"
-    _mark_due(node, stix_id)
+    if gone:
+        _mark_due(node, stix_id)
 
 
 def define(pair: Pair, name: str) -> None:
@@ -306,147 +316,9 @@ def _mark_due(node: State, stix_id: str) -> None:
         node.due["r"] = True
 
 
-def flags(node: State, stix_id: str) -> list[tuple[Text, Flags]]:
-    """The texts held of an id with their flags, by the real rule."""
-    rows = node.rows.get(stix_id, ())
-    if not rows:
-        return []
-    found = flags_of([("2.1", row.text.version, row.text.revoked) for row in rows])
-    return [(row.text, its) for row, its in zip(rows, found, strict=True)]
-
-
-def judge(pair: Pair, node: State, row: Row, *, entering: bool) -> Decision:
-    """What the real rules say of a row on the way to the partner."""
-    link = link_of(node.name, node.narrow, pair.room)
-    outcome, epoch = node.received.get(key_of(row.text), ("", ()))
-    brought = outcome not in ("", "quarantined", "refused")
-    ends = [_end(node, link, stix_id) for stix_id in ("x", "y")] if row.text.id == "r" else []
-    return decide_egress(
-        _facts(node, row),
-        link,
-        now=pair.now,
-        brought_by=(node.partner,) if brought else (),
-        brought_in_present_epoch=brought and epoch == node.known_in,
-        entering=entering,
-        ends=[end for end in ends if end.held],
-        onward_granted=lambda _: False,
-    )
-
-
-def _end(node: State, link: Link, stix_id: str) -> End:
-    rows = node.rows.get(stix_id, ())
-    return End(
-        stix_id,
-        held=bool(rows),
-        from_partner=any(row.origin == node.partner for row in rows),
-        permitted=any(permitted_by_any(_facts(node, row), link.sibling_terms) for row in rows),
-    )
-
-
-def _facts(node: State, row: Row) -> Facts:
-    text, observable = row.text, row.text.id == "sco"
-    owned = None if observable else node.owners[text.id].newest
-    return Facts(
-        id=text.id,
-        type={"sco": "ipv4-addr", "r": "relationship"}.get(text.id, "indicator"),
-        observable=observable,
-        rank=_rank(text.mark, row.origin, node.definitions),
-        owner_rank=None if owned is None else _rank(owned.text.mark, owned.origin, node.definitions),
-        origin=row.origin,
-    )
-
-
-def advance(pair: Pair, rules: Rules, node: State) -> int:
-    """Let the feed examine what is due; how many texts entered it."""
-    if node.feed_of != node.shown:
-        if node.feed_of is not None and node.feed_of[0] != node.epoch:
-            offer_again(node)
-        node.feed_of = node.shown
-        node.due.update(dict.fromkeys([*node.rows, *(key.id for key in node.feed)], True))
-    if not node.due:
-        return 0
-    ids, node.due = sorted(node.due), {}
-    entered = 0
-    for stix_id in ids:
-        rows = {key_of(row.text): row for row in node.rows.get(stix_id, ())}
-        for key, (place, state, text) in list(node.feed.items()):
-            if key.id == stix_id and state != OUT and (
-                key not in rows or not judge(pair, node, rows[key], entering=False).allowed
-            ):
-                _take_out(node, key, place, state, text)
-        for key, row in rows.items():
-            standing = node.feed.get(key)
-            if standing is not None and standing[1] != OUT:
-                continue
-            if judge(pair, node, row, entering=True).allowed and rules.may_enter(node, key):
-                pair.now += 10
-                node.feed[key] = (pair.now, OFFERED, row.text)
-                entered += 1
-    return entered
-
-
-def _take_out(node: State, key: Key, place: int, state: int, text: Text) -> None:
-    if state == OFFERED:
-        del node.feed[key]
-    else:
-        node.feed[key] = (place, OUT, text)
-
-
-def offer_again(node: State) -> None:
-    """All that stands in the feed is to be sent again."""
-    for key, (place, state, text) in node.feed.items():
-        if state != OUT:
-            node.feed[key] = (place, OFFERED, text)
-
-
-def forget(node: State) -> None:
-    """The partner lost its history."""
-    offer_again(node)
-    node.known_in = None
-    node.feed_of = None if node.feed_of is None else (node.epoch, None)
-    node.bookmark = None
-
-
-def note_epoch(node: State, *, out: bool, epoch: tuple[object, ...]) -> bool:
-    """Remember the partner's epoch as one link shows it; whether it replaced another."""
-    before = node.known_out if out else node.known_in
-    if before == epoch:
-        return False
-    if out:
-        node.known_in, node.known_out = None, epoch
-    else:
-        node.known_in = epoch
-    node.due.update(dict.fromkeys((key.id for key in node.received), True))
-    return before is not None
-
-
-def leaving(pair: Pair, node: State, states: Collection[int], after: int = -1) -> list[tuple[Key, Text]]:
-    """Feed rows in order that may leave now; those that may not are taken out."""
-    found: list[tuple[Key, Text]] = []
-    for key, (place, state, text) in sorted(node.feed.items(), key=lambda item: item[1][0]):
-        if state not in states or place <= after:
-            continue
-        row = next((one for one in node.rows.get(key.id, ()) if one.text == text), None)
-        if row is None or not judge(pair, node, row, entering=False).allowed:
-            _take_out(node, key, place, state, text)
-            node.due[key.id] = True
-            continue
-        found.append((key, text))
-    return found
-
-
-def carried(pair: Pair, node: State, texts: Collection[Text]) -> None:
-    """I7, by a memory of its own: nothing above the ceiling crosses, whatever the rules said."""
-    ceiling = 1 if node.narrow else 2
-    for text in texts:
-        node.ever_sent[key_of(text)] = True
-        newest = text if text.id == "sco" else node.newest_ever.get(text.id, text)
-        unknown = text.mark == "statement" and not node.definitions
-        if LEVELS[text.mark] > ceiling or LEVELS[newest.mark] > ceiling or unknown:
-            pair.faults += (f"{node.name} let {text} out, whose newest version is {newest}",)
-
-
-def take(pair: Pair, rules: Rules, node: State, texts: Collection[Text], epoch: tuple[object, ...]) -> dict[Text, str]:
+def take(
+    pair: Pair, rules: Rules, node: State, texts: Collection[Text], epoch: tuple[object, ...]
+) -> dict[Text, str]:
     """What the partner's texts become at a node; in the order of work."""
     outcomes: dict[Text, str] = {}
     bringer = Bringer(partner=node.partner, either_may_edit=pair.room)

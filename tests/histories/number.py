@@ -4,5 +4,5 @@ from __future__ import annotations
 
 import os
 
-# Read when the tests are collected: a test sees nothing of the shell's STIXNODE_ and HISTORIES stays as it is.
+# In the suite a sample; each failing one is shortened and printed with its seed.
 HISTORIES = int(os.environ.get("HISTORIES", "100"))

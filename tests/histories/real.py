@@ -111,7 +111,9 @@ def body_of(name: str, step: int, variant: int, tlp: str, revoked: bool) -> byte
     """One text of one version of one object of the histories."""
     if name == "address":
         return an_ipv4(tlp=tlp, defanged=True if variant else None)
-    modified = taxii_time(parse_stix_time(CREATED) // 1000 + int(timedelta(minutes=step) / timedelta(microseconds=1)))
+    modified = taxii_time(
+        parse_stix_time(CREATED) // 1000 + int(timedelta(minutes=step) / timedelta(microseconds=1))
+    )
     changes: dict[str, object] = {
         "modified": modified,
         "tlp": tlp,
@@ -149,7 +151,9 @@ def random_act(chance: random.Random) -> Act:
             ),
         )
     if what == "carry":
-        return Act(what, at, (chance.choice((Fault.NONE, Fault.NONE, Fault.LOST_REQUEST, Fault.LOST_ANSWER)),))
+        return Act(
+            what, at, (chance.choice((Fault.NONE, Fault.NONE, Fault.LOST_REQUEST, Fault.LOST_ANSWER)),)
+        )
     if what == "delete":
         return Act(what, at, (chance.choice(NAMES),))
     return Act(what, at)
@@ -231,9 +235,7 @@ def _unequal(giving: Node, taking: Node) -> list[str]:
             found.append(f"{giving.us}: the feed has not examined all that is due")
         rows = objects.all_after(tx, collection.collection_id, -1, 10_000)
         moment = max(giving.now, collection.last_added)
-        decisions = judge(
-            tx, giving.door, link, [Candidate(one) for one in rows], now=moment, entering=True
-        )
+        decisions = judge(tx, giving.door, link, [Candidate(one) for one in rows], now=moment, entering=True)
         standing = {row.key: row.state for row in feed_rows.after(tx, link.name, -1, 10_000)}
     for one, decision in zip(rows, decisions, strict=True):
         key = key_of(one.held)
@@ -261,7 +263,9 @@ def _arrived(taking: Node, giving: Node, inlet: str, key: Key, *, allowed: bool)
             if Key(*line[:4]) == key and line.link == inlet
         ]
         stones = [stone for stone in owners.tombstones_of(tx, key.stix_id) if stone.digest == key.digest]
-    if stones or (lines and lines[0].outcome in EXPLAINED):
+        released = {row.key for row in feed_rows.of_id(tx, key.stix_id) if row.state != feed_rows.OFFERED}
+    outcome = lines[0].outcome if lines else ""
+    if stones or outcome in EXPLAINED or (outcome == "echo" and key in released):
         return True
     replaced = key.digest in {digest for digest, _ in taking.history(key.stix_id)}
     same = [row for row in rows if row.spec_version == key.spec_version and row.version == key.version]
@@ -306,5 +310,7 @@ def _restore(world: World, node: Node) -> None:
 
 
 def _terms(carry: Any, room: bool) -> dict[str, Any]:
-    flow = a_flow(types=["indicator", "relationship", "observables"], max_tlp="amber", carry=carry, either_may_edit=room)
+    flow = a_flow(
+        types=["indicator", "relationship", "observables"], max_tlp="amber", carry=carry, either_may_edit=room
+    )
     return {"flow": [flow]}

@@ -1,7 +1,7 @@
 """Histories of the model: which acts there are, all of them to a depth, some of them beyond, and the verdict.
 
-    every(scenario, rules, depth)   every history of that many acts, prefixes shared, no-ops left out
-    some(seed, number, rules)       histories at random, longer and over everything at once
+every(scenario, rules, depth)   every history of that many acts, prefixes shared, no-ops left out
+some(seed, number, rules)       histories at random, longer and over everything at once
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from node.sharing.decisions import Reason
 from tests.histories.carrying import FINE, LOST_ANSWER, LOST_REQUEST, carry
+from tests.histories.feeding import flags, judge
 from tests.histories.model import (
     OFFERED,
     OUT,
@@ -25,8 +26,6 @@ from tests.histories.model import (
     a_pair,
     define,
     delete,
-    flags,
-    judge,
     key_of,
     write,
 )
@@ -180,11 +179,13 @@ def every(scenario: Scenario, rules: Rules, depth: int) -> tuple[int, list[str],
     waiting: list[tuple[Pair, tuple[Act, ...]]] = [(pair, ())]
     while waiting:
         reached, history = waiting.pop()
+        here = _mark(reached)
         for act in scenario.acts:
             after = reached.copy()
             do(after, rules, act)
-            mark = (depth - len(history), _mark(after))
-            if mark in seen:
+            there = _mark(after)
+            mark = (depth - len(history), there)
+            if there == here or mark in seen:
                 continue  # a no-op, or another order of the same
             seen.add(mark)
             count += 1
@@ -198,29 +199,38 @@ def every(scenario: Scenario, rules: Rules, depth: int) -> tuple[int, list[str],
 
 def _mark(pair: Pair) -> str:
     """The same for states that differ in dates alone."""
-    parts: list[object] = []
-    for node in (pair.north, pair.south, *pair.backups.values()):
-        places = sorted({place for place, _, _ in node.feed.values()})
-        dates = {place: number for number, place in enumerate(places)}
-        book = node.bookmark and (sum(1 for place in places if place <= node.bookmark[0]), node.bookmark[1])
-        session = node.session and (node.session.epoch, node.session.sent, node.session.batch)
-        applied = node.applied and (node.applied.epoch, node.applied.have)
-        same = bool(
-            node.session
-            and pair.node(node.partner).applied
-            and pair.node(node.partner).applied.started == node.session.started  # type: ignore[union-attr]
-        )
-        parts += [
-            node.epoch, node.narrow, sorted(node.rows.items()), sorted(node.owners.items()), sorted(node.stones),
-            sorted(node.replaced), sorted(node.received.items()), bool(node.definitions),
-            sorted((key, dates[place], state) for key, (place, state, _) in node.feed.items()), sorted(node.due),
-            node.feed_of, book, session, applied, same, node.known_in, node.known_out, sorted(node.answers.values()),
-            sorted(node.ever_sent), sorted(node.newest_ever.items()), sorted(node.first_owner.items()),
-        ]  # fmt: skip
-    return repr(parts)
+    backups = (pair.backups["north"], pair.backups["south"])
+    return repr(
+        [
+            *(_mark_of(node, pair.node(node.partner)) for node in (pair.north, pair.south)),
+            *(_mark_of(node, pair.node(node.partner)) for node in backups),
+        ]
+    )
 
 
-def some(seed: int, rules: Rules, acts: tuple[Act, ...], *, longest: int = 14) -> tuple[list[str], list[Act], Scenario]:
+def _mark_of(node: State, partner: State) -> list[object]:
+    places = sorted(place for place, _, _ in node.feed.values())
+    order = {place: number for number, place in enumerate(places)}
+    feed = sorted((key, order[place], state) for key, (place, state, _) in node.feed.items())
+    read = node.bookmark and (
+        sum(1 for place, _, _ in partner.feed.values() if place <= node.bookmark[0]),
+        node.bookmark[1],
+    )
+    session, applied = node.session, partner.applied
+    pushed = session and (session.epoch, session.sent, session.batch)
+    behind = session and applied and (session.started > applied.started) - (session.started < applied.started)
+    return [
+        (node.epoch, node.narrow, bool(node.definitions), node.feed_of, node.known_in, node.known_out),
+        (sorted(node.rows.items()), sorted(node.owners.items()), sorted(node.stones), sorted(node.replaced)),
+        (sorted(node.received.items()), feed, sorted(node.due), sorted(node.ever_sent)),
+        (read, pushed, behind, node.applied and node.applied[1:3], sorted(node.answers.values())),
+        (sorted(node.newest_ever.items()), sorted(node.first_owner.items())),
+    ]
+
+
+def some(
+    seed: int, rules: Rules, acts: tuple[Act, ...], *, longest: int = 14
+) -> tuple[list[str], list[Act], Scenario]:
     """One history at random: (what is wrong, its acts, where it took place); swarms switch acts off."""
     chance = random.Random(seed)
     scenario = Scenario(

@@ -1,6 +1,4 @@
-"""All short histories of two nodes, and many long ones, end in convergence; planted faults do not.
-
-"""
+"""All short histories of two nodes, and many long ones, end in convergence; planted faults do not."""
 
 from __future__ import annotations
 
@@ -31,9 +29,26 @@ SCENARIOS = (
     ),
     Scenario(
         "an exchanged object changes",
-        acts("north", "edit:x", "late:x", "restate:x", "raise:x", "lower:x", "restate red:x", "revoke:x", "delete:x", *LINES)
+        acts(
+            "north",
+            "edit:x",
+            "late:x",
+            "restate:x",
+            "raise:x",
+            "lower:x",
+            "restate red:x",
+            "revoke:x",
+            "delete:x",
+            *LINES,
+        )
         + acts("south", "delete:x", "edit:x", "carry:fine"),
         before=EXCHANGED,
+    ),
+    Scenario(
+        "an outstanding batch",
+        acts("north", "create:x", "create:y", "restate:x", "raise:x", "lower:x", "delete:x", *LINES)
+        + acts("south", "create:x", "carry:fine"),
+        before=acts("north", "create:x", "carry:lost request"),
     ),
     Scenario(
         "an agreement that is narrowed and widened",
@@ -47,18 +62,43 @@ SCENARIOS = (
     ),
     Scenario(
         "nobody's object and an observable",
-        both("create:public", "create revoked:public", "edit:public", "create:sco", "create other:sco", "delete:sco")
+        both(
+            "create:public",
+            "create revoked:public",
+            "edit:public",
+            "create:sco",
+            "create other:sco",
+            "delete:sco",
+        )
         + both("carry:fine", "carry:lost answer"),
     ),
     Scenario(
         "a relationship and its ends",
-        acts("north", "create:x", "create amber:y", "create:r", "raise:x", "lower:x", "delete:x", "narrow", "widen")
+        acts(
+            "north",
+            "create:x",
+            "create amber:y",
+            "create:r",
+            "raise:x",
+            "lower:x",
+            "delete:x",
+            "narrow",
+            "widen",
+        )
         + both("carry:fine")
         + acts("south", "create:r"),
     ),
     Scenario(
         "a marking that is known late",
-        both("create statement:x", "create statement:y", "define", "edit:x", "lower:x", "carry:fine", "delete:x"),
+        both(
+            "create statement:x",
+            "create statement:y",
+            "define",
+            "edit:x",
+            "lower:x",
+            "carry:fine",
+            "delete:x",
+        ),
     ),
     Scenario(
         "a room where either may edit",
@@ -79,9 +119,20 @@ def test_every_short_history_converges(scenario: Scenario, push: tuple[bool, boo
 
 
 ALL_ACTS = both(
-    *(f"{word}:{name}" for word in ("create", "create other", "edit", "restate", "delete") for name in ("x", "y")),
+    *(
+        f"{word}:{name}"
+        for word in ("create", "create other", "edit", "restate", "delete")
+        for name in ("x", "y")
+    ),
     *("create amber:y", "raise:x", "lower:x", "restate red:x", "revoke:x", "late:x", "create:r", "edit:r"),
-    *("create:public", "create revoked:public", "edit:public", "create:sco", "create other:sco", "delete:sco"),
+    *(
+        "create:public",
+        "create revoked:public",
+        "edit:public",
+        "create:sco",
+        "create other:sco",
+        "delete:sco",
+    ),
     *("create statement:y", "define", "back up", "restore", "narrow", "widen"),
     *(LINES * 3),
 )

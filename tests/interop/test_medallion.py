@@ -45,7 +45,9 @@ def exchange(_sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory):
         found_real_node(_sqlite_template, north, {"south": binding}, agreement)
         (north.folder / "password").write_text(place.password, encoding="utf-8")
         mine = [
-            an_indicator(f"mine {n}", author=NORTH_ID, created=PAST, modified=PAST, valid_from=PAST, tlp="green")
+            an_indicator(
+                f"mine {n}", author=NORTH_ID, created=PAST, modified=PAST, valid_from=PAST, tlp="green"
+            )
             for n in range(OURS)
         ]
         bring(north, mine)
@@ -56,7 +58,9 @@ def listed(place: MedallionPlace) -> list[tuple[str, str]]:
     """(id, version) of everything in medallion's manifest, as taxii2-client pages through it."""
     url = f"{place.api_root}collections/{place.collection}/"
     collection = Collection(url, user=place.user, password=place.password)
-    entries = [entry for page in as_pages(collection.get_manifest, per_request=PAGE) for entry in page["objects"]]
+    entries = [
+        entry for page in as_pages(collection.get_manifest, per_request=PAGE) for entry in page["objects"]
+    ]
     collection.close()
     return [(entry["id"], entry["version"]) for entry in entries]
 

@@ -93,7 +93,9 @@ def _wait(process: subprocess.Popen[bytes], place: MedallionPlace, log: Path) ->
 
 def _content(bodies: Sequence[bytes]) -> dict[str, object]:
     objects = [json.loads(body) for body in bodies]
-    dates = [taxii_time(NOON - MICROSECONDS * 86_400 * 365 + number * 1_000) for number in range(len(objects))]
+    dates = [
+        taxii_time(NOON - MICROSECONDS * 86_400 * 365 + number * 1_000) for number in range(len(objects))
+    ]
     manifest = [
         {"id": one["id"], "date_added": date, "version": one["modified"], "media_type": _MEDIA}
         for one, date in zip(objects, dates, strict=True)

@@ -73,7 +73,9 @@ class Node:
         assert found is not None
         return found
 
-    def agree(self, *, partners: Sequence[str] = ("south",), stricter: Stricter | None = None, **terms: Any) -> None:
+    def agree(
+        self, *, partners: Sequence[str] = ("south",), stricter: Stricter | None = None, **terms: Any
+    ) -> None:
         """Go by another agreement with each partner from now on; links that are new are open."""
         self.door = _door(self.us, self.database, partners, stricter, terms)
         _open(self.database, self.door)
@@ -191,7 +193,9 @@ class Node:
         """The reasons of `withheld`."""
         return [line.reason for line in self.withheld(stix_id, link)]
 
-    def page(self, reader: Reader = ALL_EYES, selection: Selection = EVERYTHING, *, alias: str = "indicators") -> Page:
+    def page(
+        self, reader: Reader = ALL_EYES, selection: Selection = EVERYTHING, *, alias: str = "indicators"
+    ) -> Page:
         """A page as a SOC account sees it."""
         with self.database.reading() as tx:
             return read_collection(tx, self.collection(alias), reader, selection, bodies=True)
@@ -238,7 +242,11 @@ def a_node(
     with database.writing() as tx:
         for number, alias in enumerate(collections, 1):
             definition = Definition(
-                alias, alias.title(), _COLLECTION_ID.format(number), validation=validation, keep_days=keep_days
+                alias,
+                alias.title(),
+                _COLLECTION_ID.format(number),
+                validation=validation,
+                keep_days=keep_days,
             )
             catalog.add_collection(tx, definition, epoch=f"{us}-1-{alias}")
     _open(database, node.door)
@@ -273,4 +281,16 @@ def _open(database: Database, door: Door) -> None:
         links.set_paused(tx, None, paused=False, reason="")
 
 
-__all__ = ["ALL_EYES", "EVERYTHING", "IN", "OUT", "SECOND", "Clock", "Node", "a_node", "digest_of", "key_of", "replace"]
+__all__ = [
+    "ALL_EYES",
+    "EVERYTHING",
+    "IN",
+    "OUT",
+    "SECOND",
+    "Clock",
+    "Node",
+    "a_node",
+    "digest_of",
+    "key_of",
+    "replace",
+]

@@ -116,7 +116,11 @@ def two_real_nodes(
     agreement = an_agreement_of_today(flow=[flow])
     port = free_port()
     north, south = RealNode("north", folder / "north", free_port()), RealNode("south", folder / "south", port)
-    reach = {"api_root": f"http://127.0.0.1:{port}/api/", "username": "north-node", "password_file": "password"}
+    reach = {
+        "api_root": f"http://127.0.0.1:{port}/api/",
+        "username": "north-node",
+        "password_file": "password",
+    }
     object_bytes = min(max_content_length, 1_048_576)
     sizes = {
         "page_size": page_size,

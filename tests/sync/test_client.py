@@ -12,7 +12,7 @@ from urllib3 import HTTPResponse
 from node.errors import ConfigError, NodeError, PartnerRefused, PartnerUnreachable
 from node.sharing.links import PartnerBinding
 from node.sync.client import Partner
-from node.sync.connection import Patience
+from node.sync.connection import Line, Patience
 from node.sync.refusals import Conflict, retry_after_seconds
 from tests.support.builders import NOON
 from tests.support.certificates import a_certificate
@@ -272,3 +272,21 @@ def test_a_certificate_of_another_authority_is_not_trusted(tmp_path, named):
             client.collection(COLLECTION)
         assert west.requests == []
         client.close()
+
+
+def test_a_line_sends_nothing_to_another_server(west, tmp_path):
+    with simulated_partner() as other:
+        line = Line(
+            "west",
+            west.api_root,
+            username=None,
+            password_file=None,
+            tls_ca=None,
+            transport=None,
+            patience=Patience(),
+            now=HeldClock(),
+        )
+        with pytest.raises(PartnerRefused, match="another server"):
+            line.exchange("GET", other.api_root)
+        line.close()
+        assert other.requests == []

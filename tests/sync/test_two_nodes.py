@@ -296,6 +296,30 @@ def test_a_session_that_the_partner_forgot_begins_anew(two_databases, tmp_path):
     settle(pair)
 
 
+def test_our_own_new_history_begins_a_session_before_the_partner_must_refuse(two_databases, tmp_path):
+    pair = two_nodes(two_databases, tmp_path, flow_carry=BOTH_PUSH)
+    pair.north.bring(*ours("north"))
+    settle(pair)
+    renew_history(pair.north, "restored")
+    pair.north.bring(an_indicator("more", tlp="green", author=NORTH_ID))
+    (report,) = pair.north.sync("out")
+    assert report.error is None
+    assert 409 not in [status for _, _, status in pair.north.wire.asked]
+
+
+def test_a_forgotten_session_also_lists_again_what_the_partner_offers(two_databases, tmp_path):
+    pair = two_nodes(two_databases, tmp_path, flow_carry={"north": "push", "south": "pull"})
+    pair.north.bring(*ours("north"))
+    pair.south.bring(*ours("south"))
+    settle(pair)
+    with pair.south.database.writing() as tx:
+        tx.run(sa.text("delete from session_in"))
+    pair.north.bring(an_indicator("more", tlp="green", author=NORTH_ID))
+    pair.north.sync("out")
+    (listed,) = pair.north.sync("in")
+    assert listed.outcomes["duplicate"] == 3
+
+
 def test_a_paused_link_moves_nothing_on_either_side(two_databases, tmp_path):
     pair = two_nodes(two_databases, tmp_path)
     pair.north.bring(*ours("north"))

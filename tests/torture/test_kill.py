@@ -122,7 +122,10 @@ def kill_worker(exchange: Exchange, taker: Database, kill: Kill) -> bool:
 
 
 def kill_all(
-    exchange: Exchange, taker: Database, kills: Sequence[Kill], wrong: Callable[[Exchange], set[tuple[object, ...]]]
+    exchange: Exchange,
+    taker: Database,
+    kills: Sequence[Kill],
+    wrong: Callable[[Exchange], set[tuple[object, ...]]],
 ) -> int:
     """The number of kills that found the worker at work; nothing was wrong after any."""
     landed = 0
@@ -159,7 +162,9 @@ def applied_once(taker: Database) -> None:
 @pytest.fixture
 def pulling(_sqlite_template: Path, tmp_path: Path):
     """North pulls what south gives, page by page."""
-    north, south = two_real_nodes(_sqlite_template, tmp_path, giver="south", carry="pull", page_size=PAGE_SIZE)
+    north, south = two_real_nodes(
+        _sqlite_template, tmp_path, giver="south", carry="pull", page_size=PAGE_SIZE
+    )
     bring(south, past_indicators(SOUTH_ID, OBJECTS))
     with live_server(south.config, port=south.port), north.opened() as here, south.opened() as there:
         yield Exchange(north, here, there)

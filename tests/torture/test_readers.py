@@ -70,7 +70,9 @@ def test_readers_over_http_miss_nothing_and_see_nothing_twice(sqlite_database, t
     node = a_served(sqlite_database, tmp_path)
     node.clock.now = clock.now()
     soc = node.soc()
-    expected = {an_id("indicator", f"{writer} {n}") for writer in range(WRITERS) for n in range(POSTS * OBJECTS)}
+    expected = {
+        an_id("indicator", f"{writer} {n}") for writer in range(WRITERS) for n in range(POSTS * OBJECTS)
+    }
     found: dict[int, list[tuple[str, str]]] = {}
     written = threading.Event()
     failures: list[BaseException] = []
@@ -84,7 +86,8 @@ def test_readers_over_http_miss_nothing_and_see_nothing_twice(sqlite_database, t
                 failures.append(cause)
 
         readers = [
-            threading.Thread(target=guarded, args=(follow, number, written, found)) for number in range(READERS)
+            threading.Thread(target=guarded, args=(follow, number, written, found))
+            for number in range(READERS)
         ]
         writers = [threading.Thread(target=guarded, args=(post, number)) for number in range(WRITERS)]
         for thread in readers + writers:
