@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from node.exchange import remarking
 from node.exchange.egress import Reader
 from node.stix.markings import NO_TLP, TLP, UNKNOWN
 from node.store import owners
 from node.store.database import Database
 from tests.support.builders import LATER, a_marking_definition, an_id, an_indicator, an_ipv4
-from tests.support.nodes import EVERYTHING, IN, Node, a_node, replace
+from tests.support.nodes import EVERYTHING, IN, Node, a_node
 
 ID, MARKING = an_id("indicator"), an_id("marking-definition")
 MARKED = an_indicator(object_marking_refs=[MARKING])

@@ -140,8 +140,8 @@ def test_public_objects_that_both_hold_cross_once_at_most(two_sqlite_databases, 
 
 
 STIX = [
-    "attack-pattern", "campaign", "course-of-action", "identity", "intrusion-set", "malware", "marking-definition",
-    "relationship", "tool",
+    "attack-pattern", "campaign", "course-of-action", "identity", "intrusion-set",
+    "malware", "marking-definition", "relationship", "tool",
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from enum import Enum
 
 import msgspec
 
-from node.clock import parse_stix_time, parse_taxii_time, taxii_time
+from node.clock import parse_taxii_time, taxii_time
 from node.errors import PartnerRefused, PartnerUnreachable
 from node.exchange import egress, feeds, ingress, links, sessions
 from node.exchange.ingress import Result, Source
@@ -200,11 +200,6 @@ class InProcess:
         if fault is Fault.LOST_REQUEST:
             raise _lost()
         return fault
-
-
-def version_of(text: str) -> int:
-    """Nanoseconds of a version's text."""
-    return parse_stix_time(text)
 
 
 def _lost() -> PartnerUnreachable:

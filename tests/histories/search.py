@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from node.sharing.decisions import Reason
@@ -275,5 +275,3 @@ def both(*words: str) -> tuple[Act, ...]:
 
 LINES = (f"carry:{FINE}", f"carry:{LOST_REQUEST}", f"carry:{LOST_ANSWER}")
 EXCHANGED = acts("north", "create:x", f"carry:{FINE}")
-
-__all__ = ["EXCHANGED", "LINES", "Act", "Scenario", "acts", "both", "do", "every", "replace", "run", "some"]

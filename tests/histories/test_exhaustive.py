@@ -138,6 +138,7 @@ ALL_ACTS = both(
 )
 
 
+@pytest.mark.timeout(120 + HISTORIES)
 def test_long_histories_at_random_converge():
     for seed in range(HISTORIES * 20):
         wrong, history, scenario = some(seed, Rules(), ALL_ACTS)

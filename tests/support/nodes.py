@@ -12,7 +12,6 @@ Every act takes place a second after the one before.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from node.exchange import feed_rows, feeds, ingress, ledger, links
@@ -279,18 +278,3 @@ def _open(database: Database, door: Door) -> None:
     with database.writing() as tx:
         links.ensure(tx, door.links)
         links.set_paused(tx, None, paused=False, reason="")
-
-
-__all__ = [
-    "ALL_EYES",
-    "EVERYTHING",
-    "IN",
-    "OUT",
-    "SECOND",
-    "Clock",
-    "Node",
-    "a_node",
-    "digest_of",
-    "key_of",
-    "replace",
-]

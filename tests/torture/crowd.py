@@ -10,6 +10,7 @@ writers have ended, the readers read to the end. One line of JSON for each reade
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -37,7 +38,7 @@ from tests.support.builders import an_id, an_indicator
 
 MOST_IN_BATCH = 6
 REPEATS = 0.2
-IDLE_SECONDS = 0.002
+IDLE_SECONDS = 0.01
 SECRET = b"a key of the crowd's own, as long"
 
 
@@ -164,7 +165,7 @@ def read(plan: Plan, number: int) -> None:
         read=len(ids),
         missing=len(plan.ids() - set(ids)),
         repeated=len(ids) - len(set(ids)),
-        disordered=sum(later <= earlier for earlier, later in zip(dates, dates[1:], strict=False)),
+        disordered=sum(later <= earlier for earlier, later in itertools.pairwise(dates)),
         unsteady=unsteady,
         requests=requests,
     )
@@ -199,7 +200,7 @@ def begin(work: Callable[[Plan, int], None], plan: Plan, number: int) -> int:
         return process
     try:
         work(plan, number)
-    except BaseException:
+    except BaseException:  # noqa: BLE001  a forked process must end here, whatever happened
         traceback.print_exc()
         os._exit(1)
     os._exit(0)

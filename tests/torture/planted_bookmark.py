@@ -2,7 +2,7 @@
 
     python -m tests.torture.planted_bookmark work --once --config FILE
 
-For the control of test_kill.py alone. The gap is held open for a moment, so that few kills find it.
+For the control of test_kill.py alone. The gap is held open, so that the first kills find it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from node.cli.main import main
 from node.sync import bookmarks, pull
 from node.sync.answers import FetchedPage
 
-GAP_SECONDS = 0.01
+GAP_SECONDS = 0.1
 
 _take = pull._take
 

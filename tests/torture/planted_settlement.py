@@ -2,7 +2,7 @@
 
     python -m tests.torture.planted_settlement work --once --config FILE
 
-For the control of test_kill.py alone. The gap is held open for a moment, so that few kills find it.
+For the control of test_kill.py alone. The gap is held open, so that the first kills find it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from node.exchange.ledger import Key
 from node.sync import batches
 from node.sync.delivery import Delivery
 
-GAP_SECONDS = 0.01
+GAP_SECONDS = 0.1
 
 _bring = batches._bring
 

@@ -32,13 +32,16 @@ from tests.support.real_nodes import (
 )
 from tests.support.served import live_server
 
+pytestmark = pytest.mark.timeout(300)  # forty programs are started, on a machine that may be busy
+
 OBJECTS = 2_000
 KILLS, AT_START = 20, 3
 PAGE_SIZE = 25
 MOST_BYTES = 12_000  # some twenty objects in a batch
 LAST_KILL_AT = 0.9  # of the work, so that no run ends before its kill
 START_SECONDS = 0.7  # the program needs about that long before its first request
-INSIDE_SECONDS = 0.03  # a page or a batch takes about that long
+INSIDE_SECONDS = 0.06  # a page or a batch takes about that long
+INSIDE_PLANTED_SECONDS = 0.15  # the planted faults hold their gap open for 0.1
 PATIENCE_SECONDS = 60
 
 _COUNT = sa.text('select count(*) from "object"')
@@ -70,11 +73,11 @@ class Kill:
     seconds: float
 
 
-def the_kills(seed: int) -> list[Kill]:
+def the_kills(seed: int, inside: float = INSIDE_SECONDS) -> list[Kill]:
     chance = random.Random(seed)
     early = [Kill(0, chance.uniform(0.05, START_SECONDS)) for _ in range(AT_START)]
     reached = sorted(chance.sample(range(1, int(OBJECTS * LAST_KILL_AT)), KILLS - AT_START))
-    return early + [Kill(number, chance.uniform(0, INSIDE_SECONDS)) for number in reached]
+    return early + [Kill(number, chance.uniform(0, inside)) for number in reached]
 
 
 def keys(database: Database, statement: sa.TextClause, **values: object) -> set[tuple[object, ...]]:
@@ -205,7 +208,9 @@ def test_a_push_killed_anywhere_goes_on_and_applies_everything_once(pushing):
 def test_control_a_bookmark_in_a_transaction_of_its_own_is_found_ahead(pulling):
     planted = Exchange(pulling.worker, pulling.north, pulling.south, "tests.torture.planted_bookmark")
     with pytest.raises(AssertionError, match="after kill"):
-        kill_all(planted, planted.north, the_kills(1)[AT_START:], ahead_of_the_objects)
+        kill_all(
+            planted, planted.north, the_kills(1, INSIDE_PLANTED_SECONDS)[AT_START:], ahead_of_the_objects
+        )
     # It is not found by the next round either: what lies before the bookmark is never asked for again.
     work_once(planted.worker)
     assert ahead_of_the_objects(planted)
@@ -214,4 +219,6 @@ def test_control_a_bookmark_in_a_transaction_of_its_own_is_found_ahead(pulling):
 def test_control_a_batch_settled_before_its_answer_is_found_missing(pushing):
     planted = Exchange(pushing.worker, pushing.north, pushing.south, "tests.torture.planted_settlement")
     with pytest.raises(AssertionError, match="after kill"):
-        kill_all(planted, planted.south, the_kills(2)[AT_START:], settled_but_not_there)
+        kill_all(
+            planted, planted.south, the_kills(2, INSIDE_PLANTED_SECONDS)[AT_START:], settled_but_not_there
+        )

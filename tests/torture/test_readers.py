@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -73,32 +74,19 @@ def test_readers_over_http_miss_nothing_and_see_nothing_twice(sqlite_database, t
     expected = {
         an_id("indicator", f"{writer} {n}") for writer in range(WRITERS) for n in range(POSTS * OBJECTS)
     }
-    found: dict[int, list[tuple[str, str]]] = {}
     written = threading.Event()
-    failures: list[BaseException] = []
-    with live_server(tmp_path / "config.toml", workers=2) as address:
+    who = (soc.name, soc.token)
+    with live_server(tmp_path / "config.toml", workers=2) as address, ThreadPoolExecutor() as crowd:
         url = f"{address}/api/collections/indicators/"
-
-        def guarded(work, *values):
-            try:
-                work(url, (soc.name, soc.token), *values)
-            except BaseException as cause:
-                failures.append(cause)
-
-        readers = [
-            threading.Thread(target=guarded, args=(follow, number, written, found))
-            for number in range(READERS)
-        ]
-        writers = [threading.Thread(target=guarded, args=(post, number)) for number in range(WRITERS)]
-        for thread in readers + writers:
-            thread.start()
-        for thread in writers:
-            thread.join()
-        written.set()
-        for thread in readers:
-            thread.join()
-    assert failures == []
-    for records in found.values():
+        readers = [crowd.submit(follow, url, who, number, written) for number in range(READERS)]
+        writers = [crowd.submit(post, url, who, number) for number in range(WRITERS)]
+        try:
+            for writer in writers:
+                writer.result()
+        finally:
+            written.set()
+        found = [reader.result() for reader in readers]
+    for records in found:
         assert [stix_id for stix_id, _ in records if stix_id not in expected] == []
         assert len(records) == len(expected)
         assert {stix_id for stix_id, _ in records} == expected
@@ -116,16 +104,10 @@ def post(url: str, who: tuple[str, str], writer: int) -> None:
             assert answer.json()["success_count"] == OBJECTS
 
 
-def follow(
-    url: str,
-    who: tuple[str, str],
-    number: int,
-    written: threading.Event,
-    found: dict[int, list[tuple[str, str]]],
-) -> None:
-    """Read the manifest to its end by `next` and `added_after` in any mix."""
+def follow(url: str, who: tuple[str, str], number: int, written: threading.Event) -> list[tuple[str, str]]:
+    """Every (id, date) of the manifest, read to its end by `next` and `added_after` in any mix."""
     chance = random.Random(number)
-    records = found.setdefault(number, [])
+    records: list[tuple[str, str]] = []
     params: dict[str, str] = {}
     with session(who) as client:
         while True:
@@ -138,7 +120,7 @@ def follow(
                 by_next = page.json().get("more") and chance.random() < 0.5
                 params = {"next": page.json()["next"]} if by_next else {"added_after": last}
             elif ended:
-                return
+                return records
 
 
 def answered(client: requests.Session, url: str, params: Mapping[str, str]) -> requests.Response:
