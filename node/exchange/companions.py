@@ -6,7 +6,9 @@ what may be done with the object; their own markings still count.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+
+import sqlalchemy as sa
 
 from node.exchange.door import Door
 from node.exchange.judging import Candidate, judge
@@ -16,6 +18,23 @@ from node.stix.objects import named
 from node.store import objects
 from node.store.database import Tx
 from node.store.objects import Held, HeldBody
+
+_AUTHOR_STANDS = sa.text(
+    'select 1 from feed_row f join "object" o on o.collection_id = :c and o.stix_id = f.stix_id'
+    " where f.link = :link and f.state < 9 and o.created_by = :author limit 1"
+)
+
+
+def authors_standing(tx: Tx, link: Link, collection_id: int, organisations: Collection[str]) -> set[str]:
+    """Which organisations are the author of something that stands in a feed: they go with it, even late.
+
+    Organisations are few and change seldom, so this may walk the feed.
+    """
+    return {
+        author
+        for author in organisations
+        if tx.row(_AUTHOR_STANDS, c=collection_id, link=link.name, author=author) is not None
+    }
 
 
 def of(tx: Tx, door: Door, link: Link, going: Sequence[HeldBody], *, now: int) -> list[tuple[Held, Decision]]:

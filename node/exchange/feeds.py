@@ -191,6 +191,8 @@ def _decide(
     rows = objects.bodies_by_ids(tx, collection.collection_id, ids)
     standing = {row.key: row for row in feed_rows.by_ids(tx, link.name, ids) if row.state != feed_rows.OUT}
     accompanies = {row.stix_id for row in standing.values() if row.companion}
+    organisations = {one.held.stix_id for one in rows if one.held.organisation} - accompanies
+    accompanies |= companions.authors_standing(tx, link, collection.collection_id, organisations)
     entering = [one for one in rows if key_of(one.held) not in standing]
     staying = [one for one in rows if key_of(one.held) in standing]
     decisions: dict[Key, Decision] = {}
@@ -208,8 +210,7 @@ def _decide(
     for one in rows:
         key = key_of(one.held)
         if key not in seen:
-            companion = key in standing and standing[key].companion
-            decided.append(_Decided(one.held, decisions[key], companion))
+            decided.append(_Decided(one.held, decisions[key], one.held.stix_id in accompanies))
     return decided
 
 

@@ -220,6 +220,8 @@ def _version_not_held(arriving: Arriving, situation: Situation, bringer: Bringer
                 "future_timestamp",
                 "Its `created` or `modified` is more than 24 hours ahead of this node's clock.",
             )
+        if situation.tombstone is not None:
+            return Verdict(Action.STORE, Outcome.STORED, "", "Held again: it had been removed here.")
         if owner not in (None, NOBODY, LOCAL) and not bringer.either_may_edit:
             return _keep(
                 Outcome.REFUSED,

@@ -104,7 +104,7 @@ def check(value: bytes | Mapping[str, object], type: str, spec_version: str) -> 
     return None if validator.is_valid(decoded) else _sentence(validator, decoded)
 
 
-def _sentence(validator: Any, value: Mapping[str, object]) -> str:  # noqa: ANN401 - no public type
+def _sentence(validator: Any, value: Mapping[str, object]) -> str:
     faults = [_closest(fault) for fault in islice(validator.iter_errors(value), 20)]
     # A fault inside a property says more than one of the whole object.
     path, text = max(faults, key=lambda fault: (not _says_little(fault[1]), len(fault[0])))
@@ -114,7 +114,7 @@ def _sentence(validator: Any, value: Mapping[str, object]) -> str:  # noqa: ANN4
     return sentence if len(sentence) <= _LONGEST_SENTENCE else f"{sentence[: _LONGEST_SENTENCE - 3]}..."
 
 
-def _closest(fault: Any) -> tuple[list[str | int], str]:  # noqa: ANN401 - no public type
+def _closest(fault: Any) -> tuple[list[str | int], str]:
     """The place and the text of a fault; of alternatives, the one that is missed by least."""
     path = list(fault.instance_path)
     if fault.instance is None:
@@ -137,7 +137,7 @@ def _says_little(text: str) -> bool:
 
 
 @cache
-def _validator(spec_version: str, name: str) -> Any:  # noqa: ANN401 - one class for each draft
+def _validator(spec_version: str, name: str) -> Any:
     """The validator of one schema; `name` is one of our own, never a text from outside."""
     schemas = _schemas(spec_version)
     path = _object_schemas(spec_version).get(name, f"common/{name}")

@@ -256,6 +256,13 @@ class TestCompanions:
         north.bring(newer)
         assert (NORTH_ID, digest_of(newer)) in north.offered()
 
+    def test_an_organisation_that_is_stored_late_follows_what_it_wrote(self, north: Node):
+        north.bring(an_indicator(tlp="green", author=NORTH_ID))
+        assert north.offered_ids() == {ID}
+        north.bring(an_identity(id=NORTH_ID, tlp="green"))
+        assert north.offered_ids() == {ID, NORTH_ID}
+        assert north.withheld(NORTH_ID) == []
+
     def test_a_companion_stands_by_its_own_marking(self, north: Node):
         north.bring(an_identity(id=NORTH_ID, tlp="red"), an_indicator(tlp="green", author=NORTH_ID))
         assert north.offered_ids() == {ID}

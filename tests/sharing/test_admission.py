@@ -70,6 +70,12 @@ ROWS = {
     ),
     "erased, by a link": (judged(SOUTH, tombstone="erased"), "keep", "suppressed", "erased"),
     "deleted here, by us": (judged(US, tombstone="deleted_here"), "store", "stored", ""),
+    "a partner's, deleted here, by us": (
+        judged(US, owner="south", tombstone="deleted_here"),
+        "store",
+        "stored",
+        "",
+    ),
     "deleted here, accepted": (judged(ACCEPTED, tombstone="deleted_here"), "store", "stored", ""),
     "same digest, by a link": (judged(SOUTH, held=HELD, owner=LOCAL), "keep", "duplicate", ""),
     "same digest, by us": (judged(US, held=HELD, owner="south"), "keep", "duplicate", ""),
