@@ -8,11 +8,11 @@ JOBS   ?= 2
 BIN     = $(VENV)/bin
 INSTALL = $(VENV)/.installed
 
-.PHONY: help env demo test check bench
+.PHONY: help env demo test check bench histories
 .DEFAULT_GOAL = help
 
 help:              ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  make %-7s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
 
 env: $(INSTALL)    ## make .venv with all packages; again when pyproject.toml has changed
 
@@ -40,6 +40,10 @@ check: env         ## format, lint, types, import contracts, architecture tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/architecture
+
+# HISTORIES: how many at random, in the model and through the real code; a small sample is in `make test`.
+histories: env     ## search histories of two nodes for one that does not converge [HISTORIES=100000]
+	HISTORIES=$(or $(HISTORIES),10000) $(BIN)/python -m pytest -q -n $(JOBS) tests/histories
 
 bench: env         ## measure, as ratios against a floor in the same process
 	$(BIN)/python -m tests.bench

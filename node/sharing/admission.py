@@ -263,6 +263,10 @@ class Flags:
     is_newest_spec: bool
 
 
+ALONE = Flags(is_first=True, is_last=True, is_newest_spec=True)
+"""The flags of an id's only version."""
+
+
 def flags_of(versions: Collection[tuple[str, int, bool]]) -> list[Flags]:
     """The flags of all versions of one id in one collection.
 
@@ -275,6 +279,8 @@ def flags_of(versions: Collection[tuple[str, int, bool]]) -> list[Flags]:
     Returns:
         Flags in the same order.
     """
+    if len(versions) == 1:
+        return [ALONE]
     newest_spec = max(spec for spec, _, _ in versions)
     first: dict[str, int] = {}
     last: dict[str, tuple[bool, int]] = {}

@@ -76,6 +76,8 @@ def get_collection(name: str) -> Response:
         if about:
             said = exchange_headers.told(request.headers, about[0])
             link = exchange_headers.refuse_other_terms(said, about)
+            if link is right.inlet:
+                exchange_headers.note_epoch(here, link, said)
             carry(exchange_headers.shown(right.collection, link))
         negotiate()
         return _json(_resource(right))

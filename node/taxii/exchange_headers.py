@@ -109,26 +109,25 @@ def shown(collection: Collection, link: Link) -> dict[str, str]:
     return {EPOCH: egress.epoch_shown(collection, link), TERMS: link.terms_digest.hex()}
 
 
-def note_reader(visit: Visit, feed: Link, said: Told) -> None:
-    """Remember the epoch of a partner that reads its feed; a new one means that it lost its history.
+def note_epoch(visit: Visit, link: Link, said: Told) -> None:
+    """Remember the epoch that a partner tells of its side of a link; a new one means a lost history.
 
-    The feed then offers everything again, because nothing is known any more of what the partner has.
+    A feed then offers everything again, because nothing is known any more of what the partner has.
 
     Args:
         visit: The request.
-        feed: The out-link that is read.
+        link: The out-link that is read, or the in-link that the partner pushes by.
         said: From `told`.
     """
-    state = links.state(visit.tx, feed.name)
+    state = links.state(visit.tx, link.name)
     if not said.epoch or state is None or state.partner_epoch == said.epoch:
         return
-    door = visit.face.door
 
     def work(tx: Tx) -> None:
-        if links.note_partner_epoch(tx, feed.name, said.epoch):
-            feeds.forget(tx, feed)
+        if links.note_partner_epoch(tx, link.name, said.epoch) and link.direction == "out":
+            feeds.forget(tx, link)
 
-    door.database.retrying(work)
+    visit.face.door.database.retrying(work)
 
 
 def place_in_session(before: SessionIn | None, batch: tuple[int, int], epoch: str) -> bool:

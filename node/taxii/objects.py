@@ -151,7 +151,7 @@ def _greet(here: Visit, right: Right) -> None:
         return
     said = exchange_headers.told(request.headers, right.feed)
     exchange_headers.refuse_other_terms(said, (right.feed,))
-    exchange_headers.note_reader(here, right.feed, said)
+    exchange_headers.note_epoch(here, right.feed, said)
     carry(exchange_headers.shown(right.collection, right.feed))
 
 

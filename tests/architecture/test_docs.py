@@ -51,7 +51,8 @@ def _unknown(code: str, group: click.Group) -> list[str]:
     """The mentions of a command that does not exist."""
     wrong = []
     for first, second in re.findall(
-        r"(?<![\w./-])stixnode (?:--\w+ )*([a-z][\w-]*)(?: ([a-z][\w-]*))?", code
+        r"(?<![\w./-])stixnode (?:--(?:config|token-file) \S+ |--json )*([a-z][\w-]*)(?: ([a-z][\w-]*))?",
+        code,
     ):
         command = _below(group).get(first)
         if command is None or (isinstance(command, click.Group) and second and second not in _below(command)):

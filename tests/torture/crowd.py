@@ -58,7 +58,7 @@ class Plan:
     folder: str
     writers: int = 16
     readers: int = 4
-    batches: int = 25
+    batches: int = 20
     outside: bool = False
     seed: int = 1
 

@@ -60,7 +60,7 @@ def test_readers_among_sixteen_writers_miss_nothing_and_see_nothing_twice(databa
 
 
 def test_control_dates_taken_outside_the_lock_make_readers_miss_objects(database, tmp_path):
-    seen = a_crowd(database, tmp_path, outside=True, batches=10)
+    seen = a_crowd(database, tmp_path, outside=True, batches=8)
     assert sum(each.missing for each in seen) > 0
 
 
