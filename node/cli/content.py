@@ -19,7 +19,6 @@ from node import clock
 from node.access import accounts
 from node.audit import log
 from node.cli.asked import Command, Group
-from node.cli.checks import number_held
 from node.cli.context import Context, with_context
 from node.cli.exits import DONE, INCOMPLETE
 from node.cli.importing import Imported, import_stream
@@ -143,8 +142,7 @@ def list_collections(context: Context) -> int:
     """List the collections."""
     out = context.out
     with context.database.reading() as tx:
-        collections = catalog.collections(tx)
-    held = [(one, number_held(context.door, one)) for one in collections]
+        held = [(one, egress.amount(tx, one)[0]) for one in catalog.collections(tx)]
     rows = [(one.alias, f"{number:,}", one.validation, _kept(one), one.id, one.title) for one, number in held]
     out.table(("ALIAS", "OBJECTS", "VALIDATION", "KEPT", "ID", "TITLE"), rows)
     for one, number in held:
@@ -167,7 +165,7 @@ def show_collection(context: Context, name: str) -> int:
             each.name: accounts.grant_of(tx, each.name, one.collection_id)
             for each in accounts.list_accounts(tx)
         }
-    number = number_held(context.door, one)
+        number = egress.amount(tx, one)[0]
     links = [link.name for link in context.settings.links if link.collection == one.alias]
     readers = [account for account, grant in rights.items() if grant.can_read]
     writers = [account for account, grant in rights.items() if grant.can_write]

@@ -18,11 +18,11 @@ from node.cli.printing import Printer, Value, ago, amount, duration, utc
 from node.cli.standing import LinkStanding, Need, Standing, standing
 from node.config import Settings, find_config
 from node.errors import ConfigError, UsageError
-from node.exchange import ingress, removal
+from node.exchange import ingress, removal, sessions
 from node.exchange import quarantine as set_aside
 from node.exchange.quarantine import Entry
 from node.sharing.agreements import Agreement, in_force
-from node.sharing.links import PartnerBinding
+from node.sharing.links import Link, PartnerBinding
 from node.store import catalog, owners
 from node.store.database import Tx
 from node.sync import bookmarks
@@ -191,14 +191,15 @@ def undelete(context: Context, stix_id: str) -> int:
     """Let an object come again that was deleted or erased here, from its partner or by import."""
     out, actor, door = context.out, context.actor, context.door
 
-    def work(tx: Tx) -> tuple[list[owners.Tombstone], list[str]]:
+    def work(tx: Tx) -> tuple[list[owners.Tombstone], list[Link]]:
         lifted = removal.undelete(tx, stix_id, actor=actor, now=clock.now())
         numbers = {stone.collection_id for stone in lifted}
         aliases = {each.alias for each in catalog.collections(tx) if each.collection_id in numbers}
         again = [link for link in door.links if link.direction == "in" and link.collection in aliases]
         for link in again:
             bookmarks.forget(tx, link.name)
-        return lifted, [link.name for link in again]
+            sessions.forget_incoming(tx, link.name)
+        return lifted, again
 
     lifted, again = context.database.retrying(work)
     if not lifted:
@@ -206,9 +207,14 @@ def undelete(context: Context, stix_id: str) -> int:
             f"Nothing of {stix_id} was deleted here.", remedy=f"See where it is: stixnode explain {stix_id}"
         )
     out.line(f"{amount(len(lifted), 'version')} of {stix_id} may come again.")
-    if again:
-        out.line(f"{', '.join(again)} will list from the start; what is here already costs nothing.")
-    out.record("undeleted", id=stix_id, versions=len(lifted), links=again)
+    for link in again:
+        how = (
+            "will list from the start"
+            if link.carrier == "us"
+            else f"begins anew when {link.partner} next pushes"
+        )
+        out.line(f"{link.name} {how}; what is here already costs nothing.")
+    out.record("undeleted", id=stix_id, versions=len(lifted), links=[link.name for link in again])
     out.next("stixnode sync" if again else "stixnode import COLLECTION FILE")
     return out.summary(DONE)
 

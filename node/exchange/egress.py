@@ -28,6 +28,7 @@ from node.store import catalog, objects, pages
 from node.store.catalog import Collection
 from node.store.database import Tx
 from node.store.objects import HeldBody
+from node.store.pages import Record
 
 __all__ = ["Item", "Page", "Reader", "Record", "Selection", "Versions", "read_collection", "read_feed"]
 
@@ -46,16 +47,6 @@ class Reader:
 
     clearance: int
     audience: tuple[str, ...]
-
-
-class Record(NamedTuple):
-    """One version as a recipient sees it; `added` is its `date_added` for that recipient."""
-
-    added: int
-    stix_id: str
-    version_text: str
-    spec_version: str
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +77,13 @@ def read_collection(
     tx: Tx, collection: Collection, reader: Reader, selection: Selection, *, bodies: bool
 ) -> Page:
     """A page of a collection as a SOC account may see it."""
-    rows: list[pages.PageRow] = []
-    for kind in selection.types or (None,):
+    rows: list[Record] = []
+    kinds = selection.types or (None,)
+    for kind in kinds:
         rows.extend(pages.read(tx, _question(tx, collection, reader, selection, kind, bodies=bodies)))
-    rows.sort(key=lambda row: row.added)
-    return Page([Record(*row) for row in rows[: selection.limit]], len(rows) > selection.limit)
+    if len(kinds) > 1:
+        rows.sort(key=lambda row: row.added)
+    return Page(rows[: selection.limit], len(rows) > selection.limit)
 
 
 def read_feed(door: Door, link: Link, selection: Selection, *, now: int, bodies: bool) -> Page:
@@ -206,6 +199,11 @@ def note_sent(tx: Tx, link: Link, items: Sequence[Item]) -> None:
     keys = {item.key for item in items}
     rows = feed_rows.by_ids(tx, link.name, [item.stix_id for item in items])
     feed_rows.note_sent(tx, [row for row in rows if row.key in keys])
+
+
+def amount(tx: Tx, collection: Collection) -> tuple[int, int]:
+    """How many versions a collection holds, and how many bytes of body."""
+    return objects.amount(tx, collection.collection_id)
 
 
 def export_bodies(door: Door, collection: Collection) -> Iterator[bytes]:

@@ -25,7 +25,7 @@ from node.exchange.ledger import Key, ReceivedLine
 from node.exchange.placing import Placement
 from node.exchange.removal import remove, undelete
 from node.exchange.situation import Known, arriving_of, bringer_of, gather
-from node.sharing.admission import Action, Outcome, Verdict, decide_arrival, same_key
+from node.sharing.admission import Action, Bringer, Outcome, Verdict, decide_arrival, same_key
 from node.sharing.decisions import Facts, decide_ingress
 from node.sharing.links import Link
 from node.stix.objects import StixObject, sort_order
@@ -115,10 +115,15 @@ class _Batch:
     now: int
     accepted: bool = False
     placement: Placement = field(default_factory=Placement)
+    bringer: Bringer = field(init=False)
+
+    def __post_init__(self) -> None:
+        link, restate = self.source.link, self.source.restate
+        self.bringer = bringer_of(link, restate=restate, accepted=self.accepted)
 
     @property
     def origin(self) -> str:
-        return "local" if self.source.link is None else self.source.link.partner
+        return self.bringer.name
 
 
 def admit(
@@ -242,10 +247,9 @@ def _decide(item: _Item, known: Known, batch: _Batch) -> None:
     if one is None or (item.fault and not structural):
         item.verdict = _invalid(item, link)
         return
-    bringer = bringer_of(link, restate=batch.source.restate, accepted=batch.accepted)
     arriving = arriving_of(one, batch.door)
     situation = known.situation(one, arriving)
-    verdict = decide_arrival(arriving, situation, bringer, now=batch.now)
+    verdict = decide_arrival(arriving, situation, batch.bringer, now=batch.now)
     rank = known.rank(one, batch.origin)
     if link is not None and verdict.action in (Action.STORE, Action.REPLACE) and not batch.accepted:
         verdict = _by_agreement(one, rank, link, known, batch, verdict)
@@ -262,7 +266,7 @@ def _decide(item: _Item, known: Known, batch: _Batch) -> None:
     versions[:] = [each for each in versions if not same_key(each, arriving.version)]
     versions.append(arriving.version)
     if situation.owner is None and not one.observable:
-        known.new_owners[one.id] = placing.owner_for(arriving, bringer)
+        known.new_owners[one.id] = placing.owner_for(arriving, batch.bringer)
     if one.meaning is not None:
         definition = placing.definition_of(one, batch.origin)
         known.define(definition)

@@ -96,7 +96,8 @@ _WITHHELD_BY_IDS = spelled(
     f" and w.stix_id = j.id",
 )
 _WAITING_FOR = spelled(
-    "select distinct w.link, w.stix_id from json_each(:ids) j cross join withheld w on w.waits_for = j.value",
+    "select distinct w.link, w.stix_id from json_each(:ids) j cross join withheld w indexed by withheld_waits"
+    " where w.waits_for = j.value",
     "select distinct w.link, w.stix_id from unnest(cast(:ids as text[])) j(id) join withheld w on"
     " w.waits_for = j.id",
 )

@@ -44,6 +44,7 @@ _NOTE_IN = sa.text(
     " excluded.have,"
     " status_id = excluded.status_id"
 )
+_FORGET_IN = sa.text("delete from session_in where link = :link")
 _OUT = sa.text("select started, epoch, sent, batch from session_out where link = :link")
 _BEGIN = sa.text(
     "insert into session_out (link, started, epoch, sent, batch) values (:link, :started, :epoch, 0, null)"
@@ -63,6 +64,11 @@ def incoming(tx: Tx, link: str) -> SessionIn | None:
 def note_incoming(tx: Tx, link: str, session: SessionIn) -> None:
     """Remember how far a partner's session has been applied, in the transaction that applied it."""
     tx.run(_NOTE_IN, link=link, **session._asdict())
+
+
+def forget_incoming(tx: Tx, link: str) -> None:
+    """Forget how far a partner has pushed, so that its next batch begins anew with the whole feed."""
+    tx.run(_FORGET_IN, link=link)
 
 
 def outgoing(tx: Tx, link: str) -> SessionOut | None:

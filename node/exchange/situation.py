@@ -8,7 +8,7 @@ Reads   tables object, owner, tombstone, marking, feed_row, quarantine
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from node.exchange import feed_rows, quarantine
@@ -39,6 +39,7 @@ class Known:
     versions: dict[str, list[Version]] = field(default_factory=dict)
     new_owners: dict[str, str] = field(default_factory=dict)
     elsewhere: dict[str, list[objects.Held]] = field(default_factory=dict)
+    meanings: dict[str, Mapping[str, int]] = field(default_factory=dict)
 
     def situation(self, one: StixObject, arriving: Arriving) -> Situation:
         """What the table of arrivals asks about one object's id."""
@@ -61,21 +62,24 @@ class Known:
             held=tuple(self.versions.get(one.id, ())),
             owner=owner,
             tombstone=buried,
-            released=self.released.get(key, ()),
+            released=self.released.get(key, ()) if self.released else (),
             discarded=(one.id, version.digest) in self.discarded,
         )
 
     def rank(self, one: StixObject, origin: str) -> int:
         """The object's own rank by the definitions that count for its origin."""
-        meanings = owner_rows.meanings_for(self.definitions, origin, public=self.door.parties.public)
-        return markings.rank(one.marking_refs, meanings)
+        if origin not in self.meanings:
+            known = owner_rows.meanings_for(self.definitions, origin, public=self.door.parties.public)
+            self.meanings[origin] = known
+        return markings.rank(one.marking_refs, self.meanings[origin])
 
     def held_row(self, one: StixObject) -> objects.Held | None:
         """The stored row of exactly this version in this collection."""
+        rows = self.held.get(one.id)
+        if not rows:
+            return None
         version = version_of(one)
-        return next(
-            (row for row in self.held.get(one.id, ()) if same_key(version_of_row(row), version)), None
-        )
+        return next((row for row in rows if same_key(version_of_row(row), version)), None)
 
     def define(self, definition: owner_rows.Definition) -> None:
         """A marking definition was stored by this batch: later objects of the batch may name it."""
@@ -85,6 +89,7 @@ class Known:
             if (one.stix_id, one.origin) != (definition.stix_id, definition.origin)
         ]
         self.definitions.append(definition)
+        self.meanings.clear()
 
 
 def gather(tx: Tx, door: Door, collection: Collection, link: Link | None, ids: Iterable[str]) -> Known:

@@ -137,7 +137,7 @@ def _container(source: Source, *, or_lines: bool = False) -> Iterator[bytes]:
     source.place = "Object 1 of the stream"
     source.skip(b"{")
     listed = source.peek() != b"}" and _members_until_list(source, members)
-    if not listed and source.peek() == b"}":
+    if not listed:
         source.skip(b"}")
     first = source.take_marked()
     if not listed and or_lines and not _is_container(members):

@@ -163,10 +163,11 @@ def references(body: bytes) -> tuple[str, ...]:
     while waiting:
         item = waiting.pop()
         if isinstance(item, list):
-            waiting.extend(item)
+            waiting.extend(inner for inner in item if isinstance(inner, (dict, list)))
         elif isinstance(item, dict):
-            waiting.extend(item.values())
             for name, inner in item.items():
+                if isinstance(inner, (dict, list)):
+                    waiting.append(inner)
                 if name.endswith(("_ref", "_refs")) and not _only_accompanies(name):
                     found.update(ref for ref in _listed(inner) if isinstance(ref, str) and ID.fullmatch(ref))
     return tuple(sorted(found))

@@ -60,8 +60,10 @@ WANTED_POSTGRESQL = (
 _BY_IDS = spelled(
     f"select {_HELD} from json_each(:ids) j cross join collection c cross join object o indexed by object_id"
     " where o.collection_id = c.collection_id and o.stix_id = j.value",
-    f"select {_HELD} from unnest(cast(:ids as text[])) j(id) cross join collection c"
-    ' join "object" o on o.collection_id = c.collection_id and o.stix_id = j.id',
+    # The offset keeps the pairs together: apart, the id alone would be looked for, in the whole index.
+    f"select {_HELD} from (select c.collection_id, j.id from collection c"
+    " cross join unnest(cast(:ids as text[])) j(id) offset 0) w"
+    ' join "object" o on o.collection_id = w.collection_id and o.stix_id = w.id',
 )
 _BODIES_BY_IDS = spelled(
     f"select {_HELD}, o.body from json_each(:ids) j cross join object o indexed by object_id"
@@ -99,8 +101,9 @@ _TIGHTEN = spelled(
     "update object set effective_rank = :rank where effective_rank < :rank and not observable and rowid in"
     " (select o.rowid from collection c cross join object o indexed by object_id"
     "  where o.collection_id = c.collection_id and o.stix_id = :id and c.collection_id <> :c)",
-    'update "object" set effective_rank = :rank where effective_rank < :rank and not observable'
-    " and stix_id = :id and collection_id <> :c",
+    'update "object" o set effective_rank = :rank from (select collection_id from collection'
+    " where collection_id <> :c offset 0) c where o.collection_id = c.collection_id and o.stix_id = :id"
+    " and o.effective_rank < :rank and not o.observable",
 )
 _DELETE = sa.text('delete from "object" where collection_id = :c and added = :a')
 _TO_HISTORY = sa.text(

@@ -19,8 +19,11 @@ from node.store.database import Tx
 from node.store.objects import WANTED_POSTGRESQL
 
 
-class PageRow(NamedTuple):
-    """One record of a page; `body` is empty where it was not asked for."""
+class Record(NamedTuple):
+    """One version as a reader sees it; `body` is empty where it was not asked for.
+
+    `added` is its `date_added` for that reader: a feed has dates of its own.
+    """
 
     added: int
     stix_id: str
@@ -61,7 +64,7 @@ class Question:
     bodies: bool
 
 
-def read(tx: Tx, question: Question) -> list[PageRow]:
+def read(tx: Tx, question: Question) -> list[Record]:
     """The rows that answer a question, in order of `date_added`."""
     statement = _statement(
         tx.dialect,
@@ -91,10 +94,7 @@ def read(tx: Tx, question: Question) -> list[PageRow]:
         values["specs"] = tx.listed(question.spec_versions)
     if question.instants and not question.every:
         values["instants"] = tx.listed(question.instants)
-    rows = tx.rows(statement, **values)
-    if question.bodies:
-        return [PageRow(added, stix_id, text, spec, bytes(body)) for added, stix_id, text, spec, body in rows]
-    return [PageRow(added, stix_id, text, spec, b"") for added, stix_id, text, spec in rows]
+    return list(map(Record._make, tx.rows(statement, **values)))
 
 
 def exists(tx: Tx, collection_id: int, stix_id: str, *, rank: int, flows: Sequence[int] | None) -> bool:
@@ -113,6 +113,9 @@ def _any_spec(question: Question) -> Question:
     )  # fmt: skip
 
 
+NO_BODY = {"sqlite": "x''", "postgresql": "cast('' as bytea)"}
+
+
 @lru_cache(maxsize=512)
 def _statement(
     dialect: str,
@@ -127,8 +130,9 @@ def _statement(
     instants: bool,
 ) -> TextClause:
     lite = dialect == "sqlite"
-    true = " = 1" if lite else ""
-    columns = "o.added, o.stix_id, o.version_text, o.spec_version" + (", o.body" if bodies else "")
+    # One type: PostgreSQL must not see that object_live would do too, and read every type to find one.
+    true = " = 1" if lite else (" is not false" if by_type else "")
+    body = "o.body" if bodies else NO_BODY[dialect]
     if not by_ids:
         source = '"object" o where o.collection_id = :c'
     elif lite:
@@ -146,7 +150,8 @@ def _statement(
     if by_flow:
         parts.append(f"(o.flow_id = 0 or o.flow_id {_in('flows', 'int4', lite)})")
     if by_spec:
-        parts.append(f"o.spec_version {_in('specs', 'text', lite)}")
+        # Not as the bare column: PostgreSQL would take it for a search of object_id, and sort what it finds.
+        parts.append(f"o.spec_version || '' {_in('specs', 'text', lite)}")
     else:
         parts.append(f"o.is_newest_spec{true}")
     if not every:
@@ -155,7 +160,10 @@ def _statement(
             choices.append(f"o.version {_in('instants', 'int8', lite)}")
         parts.append("(" + " or ".join(choices or ["1 = 0"]) + ")")
     conditions = "".join(" and " + part for part in parts)
-    return sa.text(f"select {columns} from {source}{conditions} order by o.added limit :n")
+    return sa.text(
+        f"select o.added, o.stix_id, o.version_text, o.spec_version, {body} from {source}{conditions}"
+        " order by o.added limit :n"
+    )
 
 
 def _in(name: str, kind: str, lite: bool) -> str:

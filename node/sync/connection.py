@@ -14,6 +14,7 @@ Reads   the password file and the CA file of the partner. Writes nothing.
 from __future__ import annotations
 
 import base64
+import re
 import socket
 import threading
 import time
@@ -249,12 +250,16 @@ class Line:
         )
 
 
+_OBJECT = re.compile(r"^<?\w+\([^)]*\)>?: ")  # urllib3 puts its own object before what happened
+
+
 def _plain(cause: BaseException) -> str:
     inner = cause
     while inner.args and isinstance(inner.args[-1], BaseException):
         inner = inner.args[-1]
     reason = getattr(inner, "reason", None)
-    return str(reason or inner).strip(".")[:300] or type(inner).__name__
+    text = _OBJECT.sub("", str(reason or inner)).strip(".")[:300]
+    return text or type(inner).__name__
 
 
 def _parts(url: str) -> tuple[str, str, int | None]:

@@ -260,3 +260,9 @@ def test_joining_leaves_the_given_list_alone():
 
     assert bodies == [an_indicator(), a_malware()]
     assert an_id("indicator").encode() in join(bodies)
+
+
+@pytest.mark.parametrize("text", [b'{"type":"bundle"', b'{"more":false', b'{"type":"bundle","id":"x"', b"{"])
+def test_a_container_that_breaks_off_before_its_list_is_refused(text):
+    with pytest.raises(InvalidObject, match="breaks off"):
+        list(split_stream([text]))
