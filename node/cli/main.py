@@ -56,7 +56,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "serve": ("node:serve", "Run the server alone."),
         "work": ("node:work", "Run the worker alone."),
         "check": ("node:check", "Look whether configuration and database are sound."),
-        "demo": ("demo:demo", "Run two nodes here that exchange."),
+        "demo": ("demo.command:demo", "Run two nodes here that exchange."),
         "version": ("node:version", "Say which version this is."),
     },
 }

@@ -152,7 +152,7 @@ def _advance_once(tx: Tx, door: Door, link: Link, *, now: int) -> Advanced:
     decided = _decide(tx, door, link, collection, window.ids, now=max(now, collection.last_added))
     entered, withheld, last = _carry_out(tx, link, state, window.ids, decided, now=now)
     feed_rows.save(tx, state._replace(examined=window.examined, last_offered=last))
-    return Advanced(window.walked + len(window.ids), entered, withheld, window.complete)
+    return Advanced(max(window.walked, len(window.ids)), entered, withheld, window.complete)
 
 
 def _renewed(state: Feed, link: Link, collection: Collection) -> Feed:

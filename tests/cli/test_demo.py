@@ -18,7 +18,7 @@ import pytest
 
 from node.cli.asked import Asked
 from node.cli.context import Context
-from node.cli.demo_comparison import Crossing, compare
+from node.cli.demo.comparison import Crossing, compare
 from tests.support.builders import NORTH_ID, an_indicator
 
 RED = "indicator--b91b4709-e7f3-41f4-98eb-f852740fefd0"

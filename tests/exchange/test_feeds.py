@@ -31,7 +31,7 @@ LAST_DATE = "2026-11-20T10:00:00.000Z"
 class TestWhatEnters:
     def test_what_is_permitted_enters_and_the_rest_is_noted_with_its_reason(self, north: Node):
         north.bring(FIRST, an_indicator("red", tlp="red"), an_indicator("plain"))
-        assert north.advance() == (6, 1, 2, True)
+        assert north.advance() == (3, 1, 2, True)
         assert [row.stix_id for row in north.feed()] == [ID]
         assert north.reasons(an_id("indicator", "red")) == ["above_ceiling"]
         assert north.reasons(an_id("indicator", "plain")) == ["unmarked"]

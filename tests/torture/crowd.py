@@ -4,8 +4,9 @@
 
 Each process opens the database for itself, after it began. A writer does what a POST does (`ingress.admit`
 under the collection's lock); a reader does what a client does, through `egress.read_collection`: it goes
-on by `next` or by `added_after` as it pleases, with pages of any size, and repeats requests. When all
-writers have ended, the readers read to the end. One line of JSON for each reader says what it saw.
+on by `next` or by `added_after` as it pleases, with pages of any size, and repeats requests. Or it reads as
+a partner does, through `egress.read_feed`, and every reader advances the one feed. When all writers have
+ended, the readers read to the end. One line of JSON for each reader says what it saw.
 """
 
 from __future__ import annotations
@@ -25,16 +26,19 @@ from node import clock
 from node.clock import parse_taxii_time, taxii_time
 from node.exchange import ingress
 from node.exchange.door import Door
-from node.exchange.egress import Page, Reader, read_collection
+from node.exchange.egress import Page, Reader, read_collection, read_feed
 from node.exchange.ingress import Source
 from node.exchange.selection import Selection, Versions
-from node.sharing.links import Parties
+from node.sharing.links import PartnerBinding, derive_links, parties_of
 from node.store import catalog
 from node.store.catalog import Collection
 from node.store.database import Database, Tx
 from node.taxii import cursors
 from node.taxii.cursors import Scope
+from tests.support.agreements import an_agreement
 from tests.support.builders import an_id, an_indicator
+from tests.support.nodes import OUT
+from tests.support.real_nodes import ENDS, PAST, STARTS
 
 MOST_IN_BATCH = 6
 REPEATS = 0.2
@@ -52,6 +56,7 @@ class Plan:
         writers, readers: Processes.
         batches: Transactions of each writer, with one to six objects.
         outside: The fault of the control: dates are taken before the lock is, as many servers do.
+        feed: The readers read the feed to a partner, not the collection.
     """
 
     url: str
@@ -60,6 +65,7 @@ class Plan:
     readers: int = 4
     batches: int = 20
     outside: bool = False
+    feed: bool = False
     seed: int = 1
 
     def sizes(self, writer: int) -> list[int]:
@@ -88,13 +94,30 @@ class Seen:
     requests: int
 
 
+TERMS = {"starts": STARTS, "ends": ENDS, "review_on": None}
+"""Of the node's agreement with south, which holds whenever a test runs."""
+
+
+def the_door(database: Database) -> Door:
+    """North's door; its one partner is south, to which all that the writers bring may go."""
+    bindings = [PartnerBinding("south", agreements=(an_agreement(**TERMS),))]
+    parties = parties_of("north", bindings, (), ())
+    return Door(database, parties, derive_links("north", bindings, parties))
+
+
+def a_body(writer: int, number: int) -> bytes:
+    """One of a writer's objects."""
+    name = f"{writer} {number}"
+    return an_indicator(name, created=PAST, modified=PAST, valid_from=PAST, tlp="green")
+
+
 def write(plan: Plan, writer: int) -> None:
     """Bring the objects of one writer."""
     database = Database(plan.url)
-    door = Door(database, Parties(frozenset(), {}, frozenset()), ())
+    door = the_door(database)
     number = 0
     for size in plan.sizes(writer):
-        bodies = [an_indicator(f"{writer} {each}") for each in range(number, number + size)]
+        bodies = [a_body(writer, each) for each in range(number, number + size)]
         number += size
         if plan.outside:
             _admit_outside(door, bodies, writer)
@@ -137,6 +160,7 @@ def _store(tx: Tx, door: Door, collection: Collection, bodies: list[bytes], *, n
 def read(plan: Plan, number: int) -> None:
     """Follow the collection to its end and report."""
     database = Database(plan.url)
+    page_of = _feed_pages(database) if plan.feed else _collection_pages(database)
     chance = random.Random(f"{plan.seed} reader {number}")
     versions = Versions(every=True) if number % 2 else Versions()
     dates: list[int] = []
@@ -146,10 +170,10 @@ def read(plan: Plan, number: int) -> None:
     while True:
         ended = done_file(plan).exists()
         selection = Selection(chance.choice([1, 3, 20, 200]), after=after, versions=versions)
-        page = _page(database, selection)
+        page = page_of(selection)
         requests += 1
         if chance.random() < REPEATS:
-            again = _page(database, selection)
+            again = page_of(selection)
             requests += 1
             unsteady += again.records[: len(page.records)] != page.records
         dates += [record.added for record in page.records]
@@ -172,11 +196,25 @@ def read(plan: Plan, number: int) -> None:
     (Path(plan.folder) / f"reader-{number}.json").write_text(json.dumps(asdict(seen)), encoding="utf-8")
 
 
-def _page(database: Database, selection: Selection) -> Page:
-    with database.reading() as tx:
-        collection = catalog.find_collection(tx, "indicators")
-        assert collection is not None
-        return read_collection(tx, collection, Reader(4, ()), selection, bodies=True)
+def _collection_pages(database: Database) -> Callable[[Selection], Page]:
+    def page_of(selection: Selection) -> Page:
+        with database.reading() as tx:
+            collection = catalog.find_collection(tx, "indicators")
+            assert collection is not None
+            return read_collection(tx, collection, Reader(4, ()), selection, bodies=True)
+
+    return page_of
+
+
+def _feed_pages(database: Database) -> Callable[[Selection], Page]:
+    door = the_door(database)
+    link = door.link(OUT)
+    assert link is not None
+
+    def page_of(selection: Selection) -> Page:
+        return read_feed(door, link, selection, now=clock.now(), bodies=True)
+
+    return page_of
 
 
 def _onward(page: Page, chance: random.Random) -> int:

@@ -20,20 +20,21 @@ import pytest
 import requests
 
 from node import clock
+from node.exchange import feed_rows, feeds
 from node.store.database import Database
 from node.taxii.protocol import MEDIA_TYPE
 from tests.support.builders import an_id, an_indicator
-from tests.support.nodes import a_node
+from tests.support.nodes import EVERYTHING, OUT, Node, a_node
 from tests.support.real_nodes import ROOT
 from tests.support.served import a_served, an_envelope, live_server
-from tests.torture.crowd import Plan, Seen
+from tests.torture.crowd import TERMS, Plan, Seen, a_body
 
 CROWD_SECONDS = 100
 
 
 def a_crowd(database: Database, folder: Path, **changes: object) -> list[Seen]:
     """What each reader of a crowd saw."""
-    a_node(database)
+    a_node(database, **TERMS)
     plan = replace(Plan(database.url, str(folder)), **changes)
     file = folder / "plan.json"
     file.write_text(json.dumps(asdict(plan)), encoding="utf-8")
@@ -62,6 +63,34 @@ def test_readers_among_sixteen_writers_miss_nothing_and_see_nothing_twice(databa
 def test_control_dates_taken_outside_the_lock_make_readers_miss_objects(database, tmp_path):
     seen = a_crowd(database, tmp_path, outside=True, batches=8)
     assert sum(each.missing for each in seen) > 0
+
+
+def test_partners_who_read_and_advance_one_feed_miss_nothing_and_see_nothing_twice(database, tmp_path):
+    seen = a_crowd(database, tmp_path, feed=True, writers=8, batches=10)
+    every = len(Plan("", "", writers=8, batches=10).ids())
+    assert [each.read for each in seen] == [every] * 4
+    assert {(each.missing, each.repeated, each.disordered, each.unsteady) for each in seen} == {(0, 0, 0, 0)}
+
+
+def the_reader_of_a_feed(node: Node) -> list[str]:
+    """What a partner sees in two pages, between which another process advanced by an earlier clock."""
+    early = node.moment()
+    node.bring(an_indicator("first", tlp="green"))
+    first = node.served().records
+    node.bring(an_indicator("second", tlp="green"))
+    feeds.advance(node.door, node.link(OUT), now=early)
+    second = node.served(selection=replace(EVERYTHING, after=first[-1].added)).records
+    return [record.stix_id for record in first + second]
+
+
+def test_a_feed_that_is_advanced_by_an_earlier_clock_hides_nothing(database):
+    assert the_reader_of_a_feed(a_node(database)) == [an_id("indicator", n) for n in ("first", "second")]
+
+
+def test_control_offers_dated_without_the_feeds_lock_hide_an_object(database, monkeypatch):
+    lock = feed_rows.lock
+    monkeypatch.setattr(feed_rows, "lock", lambda *of, **more: lock(*of, **more)._replace(last_offered=0))
+    assert the_reader_of_a_feed(a_node(database)) == [an_id("indicator", "first")]
 
 
 WRITERS, READERS, POSTS, OBJECTS = 4, 2, 12, 8
@@ -97,7 +126,7 @@ def test_readers_over_http_miss_nothing_and_see_nothing_twice(sqlite_database, t
 def post(url: str, who: tuple[str, str], writer: int) -> None:
     with session(who) as client:
         for number in range(POSTS):
-            bodies = [an_indicator(f"{writer} {number * OBJECTS + each}") for each in range(OBJECTS)]
+            bodies = [a_body(writer, number * OBJECTS + each) for each in range(OBJECTS)]
             headers = {"Content-Type": MEDIA_TYPE}
             answer = client.post(f"{url}objects/", data=an_envelope(bodies), headers=headers, timeout=30)
             assert answer.status_code == 202, answer.text

@@ -23,16 +23,16 @@ from types import FrameType
 import click
 
 from node import clock
-from node.cli import demo_expectations, demo_medallion, demo_nodes, demo_report
 from node.cli.asked import Asked, Command
 from node.cli.context import Context, with_context
-from node.cli.demo_certificates import Certificates, make_certificates
-from node.cli.demo_comparison import compare
-from node.cli.demo_expectations import FileContent, Forecast
-from node.cli.demo_nodes import READER, DemoNode
-from node.cli.demo_reading import read_collections
-from node.cli.demo_report import Expectation, Findings, set_aside
-from node.cli.demo_rounds import carry
+from node.cli.demo import expectations, medallion, report, stage
+from node.cli.demo.certificates import Certificates, make_certificates
+from node.cli.demo.comparison import compare
+from node.cli.demo.expectations import FileContent, Forecast
+from node.cli.demo.reading import read_collections
+from node.cli.demo.report import Expectation, Findings, set_aside
+from node.cli.demo.rounds import carry
+from node.cli.demo.stage import READER, DemoNode
 from node.cli.exits import DONE, ERROR
 from node.cli.printing import Printer
 from node.errors import NodeError, UsageError
@@ -90,16 +90,16 @@ def demo(
         )
     found = Findings()
     try:
-        with _ended_in_order(), demo_nodes.own_environment(), _folder(keep) as place:
-            show = demo_medallion.show if partner == "medallion" else _show
+        with _ended_in_order(), stage.own_environment(), _folder(keep) as place:
+            show = medallion.show if partner == "medallion" else _show
             show(out, place, found, *_given(data, partner_data))
-            demo_report.print_findings(out, found)
+            report.print_findings(out, found)
             if keep:
                 _print_kept(out, place, partner)
         out.line()
-        well = demo_report.print_verdict(out, found)
+        well = report.print_verdict(out, found)
     except BaseException as cause:
-        demo_report.print_failure(out, _why(cause))
+        report.print_failure(out, _why(cause))
         raise
     return out.summary(DONE if well else ERROR, converged=well, second_round=found.rounds.second)
 
@@ -108,26 +108,26 @@ def _show(out: Printer, place: Path, found: Findings, *given: Given) -> None:
     """Two stixnodes."""
     now = clock.now()
     certificates = make_certificates(place, now=now)
-    ports = demo_nodes.free_ports(2)
+    ports = stage.free_ports(2)
     north = DemoNode("north", "south", place / "north", ports[0])
     south = DemoNode("south", "north", place / "south", ports[1])
     nodes = (north, south)
-    text = demo_nodes.agreement_text([node.name for node in nodes], now=now)
+    text = stage.agreement_text([node.name for node in nodes], now=now)
     out.notice("north and south: founding two nodes, with the same agreement")
     for node, other in ((north, south), (south, north)):
-        demo_nodes.create(node, text, certificates, other)
-    demo_nodes.connect(south, north)
+        stage.create(node, text, certificates, other)
+    stage.connect(south, north)
     logs = [node.folder / "serve.log" for node in nodes]
-    commands = [demo_nodes.serve_command(node) for node in nodes]
-    with demo_nodes.running(commands, logs) as servers:
+    commands = [stage.serve_command(node) for node in nodes]
+    with stage.running(commands, logs) as servers:
         _load(out, nodes, given, found)
         for node, server, log in zip(nodes, servers, logs, strict=True):
-            demo_nodes.wait_until_served(f"{node.url}/healthz", server, log, certificates.authority)
-            demo_nodes.add_reader(node)
-            demo_nodes.run(node, "resume", node.partner)
+            stage.wait_until_served(f"{node.url}/healthz", server, log, certificates.authority)
+            stage.add_reader(node)
+            stage.run(node, "resume", node.partner)
         out.line(f"Two nodes on this machine: north at {north.url}, south at {south.url}, over TLS.")
-        terms = digest_words(parse_agreement(text, demo_nodes.AGREEMENT).terms_digest)
-        out.line(f"Both have {demo_nodes.AGREEMENT} revision 1, terms {terms}.")
+        terms = digest_words(parse_agreement(text, stage.AGREEMENT).terms_digest)
+        out.line(f"Both have {stage.AGREEMENT} revision 1, terms {terms}.")
         out.line("North carries both ways: it pulls what South gives and pushes what it gives. South serves.")
         waiting: list[Counter[str]] = []
         found.rounds = carry(
@@ -136,30 +136,30 @@ def _show(out: Printer, place: Path, found: Findings, *given: Given) -> None:
             between=lambda: waiting.append(_reasons(south)),
             behind=lambda: any(_behind(node) for node in nodes),
         )
-        out.line(f"Objects that moved, round by round: {demo_report.rounds_line(found.rounds)}.")
+        out.line(f"Objects that moved, round by round: {report.rounds_line(found.rounds)}.")
         out.notice("comparing both sides object by object, and reading them as a SOC does")
         _compare(nodes, found)
         _read(nodes, certificates, found)
     for each in given:
         others = {key: value for one in given for key, value in one.content.definitions.items()}
-        first = demo_expectations.forecast(each.content, each.content.definitions, each.ceiling)
-        last = demo_expectations.forecast(each.content, others, each.ceiling)
+        first = expectations.forecast(each.content, each.content.definitions, each.ceiling)
+        last = expectations.forecast(each.content, others, each.ceiling)
         _expect(each, first, last, found, waiting[0])
 
 
 def _load(out: Printer, nodes: tuple[DemoNode, ...], given: tuple[Given, ...], found: Findings) -> None:
     for node in nodes:
         objects = 0
-        for alias, file in demo_nodes.starter_bundles(node.name).items():
-            demo_nodes.load(node, alias, file)
+        for alias, file in stage.starter_bundles(node.name).items():
+            stage.load(node, alias, file)
             values = json.loads(file.read_bytes())["objects"]
-            found.names = {**found.names, **demo_report.names_in(values)}
+            found.names = {**found.names, **report.names_in(values)}
             objects += len(values)
         out.notice(f"{node.name}: {objects} objects of the starter content imported into five collections")
         for each in given:
             if each.node != node.name:
                 continue
-            lines = demo_nodes.load(node, each.collection, each.file)
+            lines = stage.load(node, each.collection, each.file)
             counts, name = lines[-1], each.content.name
             refused = [line for line in lines if line["type"] == "refused"]
             out.notice(f"{node.name}: {counts['read']:,} objects of {name} imported into {each.collection}")
@@ -187,7 +187,7 @@ def _expect(given: Given, first: Forecast, last: Forecast, found: Findings, wait
     )
     ids = {one.stix_id for one in given.content.sound}
     kept = [line for line in crossing.withheld if line.stix_id in ids]
-    shown = demo_expectations.digests(found.readings[receiver][given.collection].bodies)
+    shown = expectations.digests(found.readings[receiver][given.collection].bodies)
     if giver == "south":
         what = f"{name}: waited at first for a marking-definition"
         real = waiting[Reason.UNKNOWN_MARKING]
@@ -241,7 +241,7 @@ def _read(nodes: tuple[DemoNode, ...], certificates: Certificates, found: Findin
     for node in nodes:
         found.readings[node.name] = read_collections(
             f"{node.url}/api/",
-            list(demo_nodes.starter_bundles(node.name)),
+            list(stage.starter_bundles(node.name)),
             account=READER,
             token=node.reader_token,
             authority=certificates.authority,
@@ -257,10 +257,10 @@ def _opened(node: DemoNode) -> Iterator[Context]:
 def _given(data: Path | None, partner_data: Path | None) -> list[Given]:
     given = []
     if data:
-        content = demo_expectations.content_of(data)
+        content = expectations.content_of(data)
         given.append(Given("north", DATA_GOES_TO, data.absolute(), content, TLP.GREEN))
     if partner_data:
-        content = demo_expectations.content_of(partner_data)
+        content = expectations.content_of(partner_data)
         given.append(Given("south", PARTNER_DATA_GOES_TO, partner_data.absolute(), content, TLP.AMBER))
     return given
 

@@ -28,7 +28,7 @@ from typing import IO, Any
 
 import requests
 
-from node.cli.demo_certificates import Certificates
+from node.cli.demo.certificates import Certificates
 from node.cli.exits import DONE, INCOMPLETE, INTERRUPTED
 from node.cli.main import stixnode
 from node.cli.printing import clean

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from node.cli.context import Context
-from node.cli.demo_comparison import Crossing, by_reason
-from node.cli.demo_reading import Reading
-from node.cli.demo_rounds import Rounds
+from node.cli.demo.comparison import Crossing, by_reason
+from node.cli.demo.reading import Reading
+from node.cli.demo.rounds import Rounds
 from node.cli.printing import Printer, Value, amount
 from node.exchange import quarantine
 

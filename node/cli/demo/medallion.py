@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from node import clock
-from node.cli import demo_nodes, demo_report
 from node.cli.asked import Asked
 from node.cli.context import Context
-from node.cli.demo_certificates import Certificates, make_certificates
-from node.cli.demo_comparison import compare_with_bodies, compare_with_manifest
-from node.cli.demo_nodes import AGREEMENT, READER, DemoNode
-from node.cli.demo_reading import read_collections
-from node.cli.demo_report import Findings, set_aside
-from node.cli.demo_rounds import carry
+from node.cli.demo import report, stage
+from node.cli.demo.certificates import Certificates, make_certificates
+from node.cli.demo.comparison import compare_with_bodies, compare_with_manifest
+from node.cli.demo.reading import read_collections
+from node.cli.demo.report import Findings, set_aside
+from node.cli.demo.rounds import carry
+from node.cli.demo.stage import AGREEMENT, READER, DemoNode
 from node.cli.partner_rounds import opener
 from node.cli.printing import Printer
 from node.clock import MICROSECONDS, taxii_time
@@ -46,31 +46,31 @@ def show(out: Printer, place: Path, found: Findings, *_given: object) -> None:
         )
     now = clock.now()
     certificates = make_certificates(place, now=now)
-    ports = demo_nodes.free_ports(2)
+    ports = stage.free_ports(2)
     north = DemoNode("north", "south", place / "north", ports[0])
     api_root = f"http://127.0.0.1:{ports[1]}/api/"
     south = place / "south"
     password = secrets.token_urlsafe(32)
     config = _write_medallion(south, password, now=now)
     out.notice("north: founding a node; south: medallion with the starter content of south")
-    text = demo_nodes.agreement_text(["north", "south"], now=now, paper_signed=True)
-    demo_nodes.create(north, text, certificates, _partner(api_root))
+    text = stage.agreement_text(["north", "south"], now=now, paper_signed=True)
+    stage.create(north, text, certificates, _partner(api_root))
     _write_secret(north.folder / "secrets" / "south", password)
     commands = [
-        demo_nodes.serve_command(north),
+        stage.serve_command(north),
         ["medallion.scripts.run", str(config), "--host", "127.0.0.1", "--port", str(ports[1])],
     ]
     logs = [north.folder / "serve.log", south / "serve.log"]
-    with demo_nodes.running(commands, logs) as servers:
+    with stage.running(commands, logs) as servers:
         _load(out, north, found)
-        demo_nodes.wait_until_served(f"{north.url}/healthz", servers[0], logs[0], certificates.authority)
-        demo_nodes.wait_until_served(f"http://127.0.0.1:{ports[1]}/taxii2/", servers[1], logs[1], None)
-        demo_nodes.add_reader(north)
-        demo_nodes.run(north, "resume", "south")
+        stage.wait_until_served(f"{north.url}/healthz", servers[0], logs[0], certificates.authority)
+        stage.wait_until_served(f"http://127.0.0.1:{ports[1]}/taxii2/", servers[1], logs[1], None)
+        stage.add_reader(north)
+        stage.run(north, "resume", "south")
         out.line(f"One node, north, at {north.url}, and medallion 3.0 as south, at {api_root}.")
         out.line("North carries both ways: it pulls what medallion holds and pushes what it gives.")
         found.rounds = carry(north, say=out.notice, between=lambda: None, behind=lambda: False)
-        out.line(f"Objects that moved, round by round: {demo_report.rounds_line(found.rounds)}.")
+        out.line(f"Objects that moved, round by round: {report.rounds_line(found.rounds)}.")
         out.notice("comparing with medallion's manifest, and reading north as a SOC does")
         _compare(north, found)
         _read(north, certificates, found)
@@ -78,16 +78,16 @@ def show(out: Printer, place: Path, found: Findings, *_given: object) -> None:
 
 def _load(out: Printer, north: DemoNode, found: Findings) -> None:
     objects = 0
-    for alias, file in demo_nodes.starter_bundles("north").items():
-        demo_nodes.load(north, alias, file)
+    for alias, file in stage.starter_bundles("north").items():
+        stage.load(north, alias, file)
         objects += len(_values(file))
     out.notice(f"north: {objects} objects of the starter content imported into five collections")
-    files = [file for name in ("north", "south") for file in demo_nodes.starter_bundles(name).values()]
-    found.names = demo_report.names_in([value for file in files for value in _values(file)])
+    files = [file for name in ("north", "south") for file in stage.starter_bundles(name).values()]
+    found.names = report.names_in([value for file in files for value in _values(file)])
 
 
 def _compare(north: DemoNode, found: Findings) -> None:
-    bundles = demo_nodes.starter_bundles("south")
+    bundles = stage.starter_bundles("south")
     with Context(Asked(config=str(north.config)), "demo") as context:
         client = opener(context.settings)("south")
         try:
@@ -119,7 +119,7 @@ def _manifest(client: Partner, remote: str) -> set[tuple[str, int]]:
 def _read(north: DemoNode, certificates: Certificates, found: Findings) -> None:
     found.readings["north"] = read_collections(
         f"{north.url}/api/",
-        list(demo_nodes.starter_bundles("north")),
+        list(stage.starter_bundles("north")),
         account=READER,
         token=north.reader_token,
         authority=certificates.authority,
@@ -151,7 +151,7 @@ def _write_medallion(folder: Path, password: str, *, now: int) -> Path:
 
 def _content(now: int) -> dict[str, Any]:
     collections = []
-    bundles = demo_nodes.starter_bundles("south")
+    bundles = stage.starter_bundles("south")
     for definition in load_definitions():
         values = _values(bundles[definition.alias])
         dates = [taxii_time(now - (len(values) - place) * MICROSECONDS) for place in range(len(values))]

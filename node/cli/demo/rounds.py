@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from node.cli.demo_nodes import DemoNode, Line, run
+from node.cli.demo.stage import DemoNode, Line, run
 from node.cli.exits import DONE, INCOMPLETE
 from node.exchange.ingress import Outcome
 
@@ -54,8 +54,10 @@ def carry(
     say(f"round 1: {found.moved[0]:,} objects moved")
     while len(found.moved) < MOST_ROUNDS:
         found.moved.append(_round(node, "sync", found))
-        say(f"round {len(found.moved)}: {found.moved[-1]:,} objects moved")
-        if found.moved[-1] == 0 and not behind():
+        undecided = behind()
+        rest = ", a feed is still being examined" if undecided else ""
+        say(f"round {len(found.moved)}: {found.moved[-1]:,} objects moved{rest}")
+        if found.moved[-1] == 0 and not undecided:
             found.second = _round(node, "sync", found)
             say(f"once more: {found.second:,} objects moved")
             break

@@ -1,0 +1,50 @@
+"""tests/bench: every row is measured and printed; what it says is for people."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.bench.live import ROOT
+
+WORKS = (
+    "POST 413 new, T0",
+    "POST 413 new, T0 (floor with owner rows)",
+    "POST 413 known, T0",
+    "POST 413 new, T1",
+    "POST 413 new, T1 (floor with owner rows)",
+    "POST 413 known, T1",
+    "import of 826 objects, T1",
+    "page of 1,000 by a SOC account",
+    "the same page again (no cache yet)",
+    "collection",
+    "empty poll",
+    "object by id",
+    "full pull of 826 objects",
+    "page of 1,000, WSGI alone",
+    "collection, WSGI alone",
+    "empty poll, WSGI alone",
+    "object by id, WSGI alone",
+    "memory after 2 pages of 1,000",
+    "stixnode --help",
+    "stixnode serve until the first answer",
+    "feed: 826 objects judged and offered",
+    "pull of 826 into an empty node, judged",
+    "sync with nothing new",
+    "page of 1,000 of a feed, judged again",
+)
+
+
+def test_a_quick_run_prints_a_line_for_every_work():
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench", "--quick"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+    assert done.returncode == 0, done.stderr[-2_000:]
+    rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:]]
+    assert [row[0] for row in rows] == list(WORKS)
+    assert {len(row) for row in rows} == {5}
