@@ -88,7 +88,7 @@ def _carry_out(tx: Tx, here: Visit, right: Right, said: Told, bodies: Sequence[b
         status_id=status_id,
         account=account,
         collection_id=collection.collection_id,
-        results=results,
+        results=results if inlet is None else statuses.for_partner(results),
         now=now,
     )
     if inlet is not None and said.batch is not None:

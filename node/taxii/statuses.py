@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ from flask import Blueprint, Response
 from sqlalchemy import bindparam
 
 from node.clock import MICROSECONDS, taxii_time
-from node.exchange.ingress import Result
+from node.exchange.ingress import Outcome, Result
 from node.store import schema
 from node.store.database import Tx
 from node.taxii.face import answer, negotiate, visit
@@ -27,6 +28,11 @@ from node.taxii.protocol import API_ROOT, RequestRefused
 blueprint = Blueprint("statuses", __name__)
 
 KEPT = 7 * 24 * 3600 * MICROSECONDS
+
+# Reasons that speak of the posted object and the agreement alone.
+_SAID_TO_PARTNERS = frozenset(
+    ("invalid", "future_timestamp", "public_refused", "not_in_force", "type_not_agreed", "above_ceiling")
+)
 
 _status = schema.status.c
 _FIND = sa.select(_status.body).where(
@@ -116,6 +122,21 @@ def write(
     tx.run(_PURGE, before=now - KEPT)
     tx.insert(schema.status, [(status_id, account, collection_id, now, body)])
     return body
+
+
+def for_partner(results: Sequence[Result]) -> list[Result]:
+    """The results as a partner may learn them: about its own object, never about what we hold.
+
+    "Held with different content" would tell whoever guesses an id that we have it; whether it was new,
+    known or another's is for our books. What is wrong with the object itself is said.
+    """
+    told: list[Result] = []
+    for each in results:
+        message = each.message if each.reason in _SAID_TO_PARTNERS else ""
+        if each.outcome is Outcome.QUARANTINED and not message:
+            message = "set_aside: a person here will look at it"
+        told.append(replace(each, message=message))
+    return told
 
 
 def find(tx: Tx, status_id: str, *, account: str) -> bytes | None:

@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 
+from node.exchange.ingress import Outcome, Result
 from node.taxii import statuses
 from tests.support.builders import an_indicator
 from tests.support.served import a_served, an_exchange
@@ -79,3 +80,23 @@ def test_a_status_is_kept_for_a_week_T_STAT_12(node):
 
 def test_ids_do_not_repeat():
     assert len({statuses.new_id() for _ in range(100)}) == 100
+
+
+def test_a_partner_learns_nothing_of_what_is_held_here():
+    known = [
+        Result(0, "indicator--1", "v", Outcome.VARIANT, "variant", "ours stands"),
+        Result(1, "indicator--2", "v", Outcome.DUPLICATE, "", "Already held."),
+        Result(2, "indicator--3", "v", Outcome.STORED, "", ""),
+    ]
+
+    assert {each.message for each in statuses.for_partner(known)} == {""}
+
+
+def test_a_partner_is_told_that_an_object_was_set_aside_and_what_is_wrong_with_it():
+    claimed = Result(0, "indicator--1", "v", Outcome.QUARANTINED, "foreign_edit", "The object is ours. (q-1)")
+    broken = Result(1, "indicator--2", "v", Outcome.QUARANTINED, "invalid", "set_aside: no name (q-2)")
+
+    assert [each.message for each in statuses.for_partner([claimed, broken])] == [
+        "set_aside: a person here will look at it",
+        "set_aside: no name (q-2)",
+    ]
