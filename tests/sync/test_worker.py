@@ -118,10 +118,9 @@ def test_the_worker_brings_what_is_due_and_ends_when_told(north, west):
     west.hold(an_indicator())
     told = []
     running = start(north, on_report=told.append)
-    arrived = _until(lambda: north.count("object") == 1)
+    assert _until(lambda: [report.link for report in told][:1] == ["west/indicators/in"])
     assert running.end() < worker.STOP_SECONDS
-    assert arrived
-    assert [report.link for report in told] == ["west/indicators/in"]
+    assert north.count("object") == 1
 
 
 def test_the_worker_ends_within_seconds_although_the_partner_is_silent(north, west):
