@@ -24,7 +24,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from node import clock
 from node.audit import log
@@ -119,23 +119,15 @@ def open_database(settings: Settings) -> Database:
 def prepare(settings: Settings, database: Database) -> Door:
     """The door, with a row for each link; a database that went back begins a new history first."""
     migrate.check_current(database)
-    found = highwater.recover(
+    highwater.recover(
         database,
         settings.data_dir,
         now=clock.now(),
         new_id=lambda: secrets.token_hex(16),
         new_secret=lambda: secrets.token_bytes(32),
+        then=lambda tx, found: _pause_all(tx, settings, found),
     )
-
-    def work(tx: Tx) -> None:
-        links.ensure(tx, settings.links)
-        if found.new_history:
-            reason = "the database went back in time; see what is missing, then run stixnode resume"
-            links.set_paused(tx, None, paused=True, reason=reason)
-            details: log.Details = {"behind": list(found.behind), "other_server": found.other_server}
-            log.record(tx, now=clock.now(), actor="node", act="history.new", subject="node", details=details)
-
-    database.retrying(work)
+    database.retrying(lambda tx: links.ensure(tx, settings.links))
     return Door(
         database=database,
         parties=settings.parties,
@@ -143,6 +135,15 @@ def prepare(settings: Settings, database: Database) -> Door:
         max_object_bytes=settings.limits.max_object_bytes,
         highwater=settings.data_dir,
     )
+
+
+def _pause_all(tx: Tx, settings: Settings, found: highwater.Recovery) -> None:
+    """A new history: nothing crosses before a person has looked."""
+    links.ensure(tx, settings.links)
+    reason = "the database went back in time; see what is missing, then run stixnode resume"
+    links.set_paused(tx, None, paused=True, reason=reason)
+    details: log.Details = {"behind": list(found.behind), "other_server": found.other_server}
+    log.record(tx, now=clock.now(), actor="node", act="history.new", subject="node", details=details)
 
 
 def serve(settings: Settings, host: str, port: int, workers: int) -> None:
@@ -264,7 +265,11 @@ def _refuse_broken_path() -> None:
     except UnicodeDecodeError:
         broken = True
     if broken:
-        raise RequestRefused("The path is not UTF-8 text.", remedy="Encode the path as UTF-8.", status=400)
+        raise RequestRefused(
+            "The path is not UTF-8 text without NUL.", remedy="Encode the path as UTF-8.", status=400
+        )
+    if b"//" in raw:
+        raise NotFound
 
 
 def _failed(error: Exception) -> Response:

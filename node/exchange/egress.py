@@ -11,7 +11,7 @@ Reads   through store.pages and `feed_rows`; writes feed states and withheld lin
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ from node.stix.markings import TLP, UNKNOWN
 from node.store import catalog, objects, pages
 from node.store.catalog import Collection
 from node.store.database import Tx
-from node.store.objects import HeldBody
+from node.store.objects import Held, HeldBody
 from node.store.pages import Record
 
 __all__ = ["Item", "Page", "Reader", "Record", "Selection", "Versions", "read_collection", "read_feed"]
@@ -76,17 +76,26 @@ class Item(NamedTuple):
 def read_collection(
     tx: Tx, collection: Collection, reader: Reader, selection: Selection, *, bodies: bool
 ) -> Page:
-    """A page of a collection as a SOC account may see it."""
+    """A page of a collection as a SOC account may see it; `collection` was read before it."""
     rows: list[Record] = []
     kinds = selection.types or (None,)
     for kind in kinds:
         rows.extend(pages.read(tx, _question(tx, collection, reader, selection, kind, bodies=bodies)))
     if len(kinds) > 1:
-        rows.sort(key=lambda row: row.added)
+        # Each type is a statement of its own: what is committed between two of them waits for the next page.
+        rows = sorted(row for row in rows if row.added <= collection.last_added)
     return Page(rows[: selection.limit], len(rows) > selection.limit)
 
 
-def read_feed(door: Door, link: Link, selection: Selection, *, now: int, bodies: bool) -> Page:
+def eyes(tx: Tx, reader: Reader) -> Callable[[Held], bool]:
+    """Whether a SOC account may see a row: what it cannot see it cannot delete."""
+    rank, flows = _highest(reader), _flows(tx, reader)
+    return lambda row: row.effective_rank <= rank and (flows is None or row.flow_id in (0, *flows))
+
+
+def read_feed(
+    door: Door, link: Link, selection: Selection, *, now: int, bodies: bool, handed: bool = True
+) -> Page:
     """A page of a partner's feed, judged now and noted as sent.
 
     Args:
@@ -95,6 +104,7 @@ def read_feed(door: Door, link: Link, selection: Selection, *, now: int, bodies:
         selection: What the partner asks for; its dates are the feed's own.
         now: Microseconds.
         bodies: Whether the bytes are wanted, or only the manifest.
+        handed: Whether they are handed over with the answer: not for a HEAD.
     """
     _advance_if_behind(door, link, now=now)
     records: list[Record] = []
@@ -115,7 +125,7 @@ def read_feed(door: Door, link: Link, selection: Selection, *, now: int, bodies:
             position = chunk[-1].offered_at
     more = len(records) > selection.limit
     records, sent = records[: selection.limit], sent[: selection.limit]
-    _note(door, link, sent if bodies else [], failing, now=now)
+    _note(door, link, sent if bodies and handed else [], failing, now=now)
     if not bodies:
         records = [record._replace(body=b"") for record in records]
     return Page(records, more)

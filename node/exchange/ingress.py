@@ -28,6 +28,7 @@ from node.exchange.situation import Known, arriving_of, bringer_of, gather
 from node.sharing.admission import Action, Bringer, Outcome, Verdict, decide_arrival, same_key
 from node.sharing.decisions import Facts, decide_ingress
 from node.sharing.links import Link
+from node.stix.decoding import readable_header
 from node.stix.objects import StixObject, sort_order
 from node.stix.validation import Level, read_checked
 from node.store import catalog, highwater
@@ -45,6 +46,9 @@ __all__ = [
     "remove",
     "undelete",
 ]
+
+
+MOST_SHOWN = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ class _Item:
     fault: str = ""
     verdict: Verdict | None = None
     version: str = ""
+    shown_id: str = ""  # as its sender wrote it, for an answer that the sender can match
 
 
 @dataclass(slots=True)
@@ -236,7 +241,15 @@ def _read(index: int, body: bytes, collection: Collection, batch: _Batch) -> _It
     except InvalidObject as cause:
         name = cause.object_id or f"unknown--index-{index}"
         key = Key(name, "", 0, hashlib.sha256(body).digest())
-        return _Item(index, body, key, fault=f"{cause.problem} {cause.remedy}")
+        header = readable_header(body)
+        return _Item(
+            index,
+            body,
+            key,
+            fault=f"{cause.problem} {cause.remedy}",
+            version=(header.modified or header.created or "")[:MOST_SHOWN],
+            shown_id=(header.id or "")[:MOST_SHOWN],
+        )
     key = Key(one.id, one.spec_version, one.version or 0, one.digest)
     return _Item(index, body, key, one, fault or "", version=one.version_text or "")
 
@@ -341,7 +354,9 @@ def _enter(
         if verdict.action in (Action.STORE, Action.REPLACE):
             lawful.append(item.key)
         version = item.version or batch.placement.version_texts.get(item.key.digest, "")
-        results.append(Result(item.index, item.key.stix_id, version, outcome, reason, message))
+        results.append(
+            Result(item.index, item.shown_id or item.key.stix_id, version, outcome, reason, message)
+        )
     ledger.note_received(tx, lines)
     quarantine.close(tx, lawful, now=now)
     arrivals.add_counts(tx, arrival_id, counts)

@@ -6,7 +6,7 @@ not bring the object back; a local POST or import of the same bytes lifts it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from node.audit import log
 from node.exchange import due
@@ -32,6 +32,7 @@ def remove(
     spec_versions: tuple[str, ...] | None,
     actor: str,
     now: int,
+    sees: Callable[[Held], bool] | None = None,
 ) -> int:
     """Delete versions of one object from one collection; how many rows went.
 
@@ -44,11 +45,12 @@ def remove(
         spec_versions: Only these spec versions; None for all.
         actor: Who deletes, for the tombstone and the audit.
         now: Microseconds.
+        sees: Whether who deletes may see a row; None for all.
     """
     rows = [
         row
         for row in objects.held_by_ids(tx, [stix_id]).get(stix_id, ())
-        if row.collection_id == collection.collection_id
+        if row.collection_id == collection.collection_id and (sees is None or sees(row))
     ]
     going = chosen(rows, versions or Versions(last=False, every=True), spec_versions, every_spec=True)
     if going:

@@ -37,8 +37,17 @@ class _DuplicateKey(Exception):
     """Thrown out of the decoder with the name of the property that came twice."""
 
 
-class _Header(msgspec.Struct):
+class Header(msgspec.Struct):
+    """What a body says of itself, taken as it is: nothing of it has been checked.
+
+    Attributes:
+        id: As written, or None.
+        modified, created: As written, or None.
+    """
+
     id: str | None = None
+    modified: str | None = None
+    created: str | None = None
 
 
 def _float_seen(_: str) -> float:
@@ -48,7 +57,7 @@ def _float_seen(_: str) -> float:
 _WITHOUT_FLOATS: Final = msgspec.json.Decoder(float_hook=_float_seen)
 # No float_hook here: with one, msgspec leaves the check for 1e400 to the hook.
 _WITH_FLOATS: Final = msgspec.json.Decoder()
-_HEADER: Final = msgspec.json.Decoder(_Header)
+_HEADER: Final = msgspec.json.Decoder(Header)
 
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -149,12 +158,17 @@ def invalid(problem: str, object_id: str | None) -> InvalidObject:
     return InvalidObject(text, remedy=REMEDY, object_id=object_id)
 
 
+def readable_header(body: bytes) -> Header:
+    """What a refused body says of itself; empty where even that cannot be read."""
+    try:
+        return _HEADER.decode(body)
+    except (ValueError, RecursionError):
+        return Header()
+
+
 def readable_id(body: bytes) -> str | None:
     """The id of a body that may be anything, if it has one that can be shown; else None."""
-    try:
-        found = _HEADER.decode(body).id
-    except (ValueError, RecursionError):
-        return None
+    found = readable_header(body).id
     return found if found is not None and ID.fullmatch(found) else None
 
 

@@ -194,6 +194,15 @@ def marking_refs(body: bytes) -> tuple[str, ...]:
     return _marking_refs(decode_kept(body))
 
 
+def version_instant(text: str) -> int:
+    """The instant of a version as `StixObject.version` keeps it, from the text that names it.
+
+    Raises:
+        ValueError: It is no STIX timestamp.
+    """
+    return _kept(parse_stix_time(text))
+
+
 def sort_order(type: str) -> int:  # the name of the STIX property
     """The rank in which objects of a type are worked in: what others rest on comes first.
 

@@ -86,6 +86,11 @@ def behind(marks: Mapping[str, int], collections: Iterable[Collection]) -> list[
     return [found for found in collections if found.last_added < marks.get(found.id, 0)]
 
 
+def unmarked(marks: Mapping[str, int], collections: Iterable[Collection]) -> list[Collection]:
+    """Those collections that hold something and have no mark: a copy of the database without its marks."""
+    return [found for found in collections if found.last_added and found.id not in marks]
+
+
 def recover(
     database: Database,
     data_dir: Path,
@@ -132,12 +137,20 @@ def recover(
             catalog.renew_node(tx, instance=node.instance, secret=node.secret, server_identity=identity)
         return found
 
-    return database.retrying(work)
+    found = database.retrying(work)
+    with database.reading() as tx:
+        for held in catalog.collections(tx):
+            note(data_dir, held.id, held.last_added)
+    return found
 
 
 def _judged(tx: Tx, node: NodeRow, known: Mapping[str, int], identity: str) -> Recovery:
-    lost = tuple(held.alias for held in behind(known, catalog.collections(tx)))
-    return Recovery(lost, bool(node.server_identity) and node.server_identity != identity)
+    held = catalog.collections(tx)
+    lost = behind(known, held)
+    if tx.dialect == "sqlite":  # several hosts may share one PostgreSQL, each with marks of its own
+        lost += unmarked(known, held)
+    aliases = tuple(each.alias for each in lost)
+    return Recovery(aliases, bool(node.server_identity) and node.server_identity != identity)
 
 
 def _parsed(content: bytes) -> int:

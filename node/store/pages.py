@@ -147,23 +147,46 @@ def _statement(
     parts = ["o.added > :a", "o.effective_rank <= :rank"]
     if by_type:
         parts.append("o.type = :type")
-    if by_flow:
-        parts.append(f"(o.flow_id = 0 or o.flow_id {_in('flows', 'int4', lite)})")
     if by_spec:
         # Not as the bare column: PostgreSQL would take it for a search of object_id, and sort what it finds.
         parts.append(f"o.spec_version || '' {_in('specs', 'text', lite)}")
+    elif by_flow:
+        parts.append(_none("n.spec_version > o.spec_version", by_flow, lite))
     else:
         parts.append(f"o.is_newest_spec{true}")
     if not every:
-        choices = [f"o.is_first{true}"] * first + [f"o.is_last{true}"] * last
+        choices: list[str] = []
+        if last:
+            choices.append(_none(_LATER, by_flow, lite) if by_flow else f"o.is_last{true}")
+        if first:
+            choices.append(_none(_EARLIER, by_flow, lite))
         if instants:
             choices.append(f"o.version {_in('instants', 'int8', lite)}")
         parts.append("(" + " or ".join(choices or ["1 = 0"]) + ")")
-    conditions = "".join(" and " + part for part in parts)
+    conditions = "".join(" and " + part for part in parts) + _flow("o", by_flow, lite)
     return sa.text(
         f"select o.added, o.stix_id, o.version_text, o.spec_version, {body} from {source}{conditions}"
         " order by o.added limit :n"
     )
+
+
+# In the order of `flags_of`: a revoked version is the last, whatever came later.
+_SAME = "n.spec_version = o.spec_version and "
+_LATER = _SAME + "(n.revoked > o.revoked or (n.revoked = o.revoked and n.version > o.version))"
+_EARLIER = _SAME + "n.version < o.version"
+
+
+def _none(other: str, by_flow: bool, lite: bool) -> str:
+    """No other version of the id that the same reader may see: the kept flags speak for those who see all."""
+    index = " indexed by object_id" if lite else ""
+    return (
+        f'not exists (select 1 from "object" n{index} where n.collection_id = o.collection_id'
+        f" and n.stix_id = o.stix_id and {other} and n.effective_rank <= :rank{_flow('n', by_flow, lite)})"
+    )
+
+
+def _flow(row: str, by_flow: bool, lite: bool) -> str:
+    return f" and ({row}.flow_id = 0 or {row}.flow_id {_in('flows', 'int4', lite)})" if by_flow else ""
 
 
 def _in(name: str, kind: str, lite: bool) -> str:

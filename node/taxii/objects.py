@@ -102,6 +102,7 @@ def delete_object(name: str, object_id: str) -> Response:
             versions=asked.versions,
             spec_versions=asked.spec_versions,
             actor=f"account:{here.principal.account}",
+            sees=egress.eyes(tx, reader),
             now=here.face.now(),
         )
 
@@ -157,7 +158,10 @@ def _greet(here: Visit, right: Right) -> None:
 
 def _page(here: Visit, right: Right, selection: Selection, *, bodies: bool) -> egress.Page:
     if right.feed is not None:
-        return egress.read_feed(here.face.door, right.feed, selection, now=here.now, bodies=bodies)
+        handed = bodies and request.method != "HEAD"
+        return egress.read_feed(
+            here.face.door, right.feed, selection, now=here.now, bodies=bodies, handed=handed
+        )
     return egress.read_collection(here.tx, right.collection, _reader(here), selection, bodies=bodies)
 
 

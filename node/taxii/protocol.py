@@ -24,7 +24,7 @@ LONGEST_HEADER = 4096
 
 _PART = re.compile(r'(?:[^,"]|"(?:\\.|[^"\\])*")+')
 _FIELD = re.compile(r'(?:[^;"]|"(?:\\.|[^"\\])*")+')
-_QUALITY = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
+_QUALITY = re.compile(r"[0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9}")
 _OURS = ("application", "taxii+json")
 
 
@@ -132,17 +132,24 @@ def title_of(status: int) -> str:
 def _match(part: str) -> tuple[int, float] | None:
     # How specifically one range names our media type, and with which quality; None when it does not.
     kind, parameters = _parsed(part)
-    quality = parameters.get("q", "1")
-    if _QUALITY.fullmatch(quality) is None:
+    quality = _quality(parameters.get("q", "1"))
+    if quality is None:
         return None
-    if kind == ("*", "*"):
-        return 0, float(quality)
+    if kind in (("*", "*"), ("*",)):
+        return 0, quality
     if kind == ("application", "*"):
-        return 1, float(quality)
+        return 1, quality
     version = parameters.get("version")
     if kind != _OURS or version not in (None, "2.1"):
         return None
-    return (2 if version is None else 3), float(quality)
+    return (2 if version is None else 3), quality
+
+
+def _quality(text: str) -> float | None:
+    # Java writes `.2`, others `1.0000`; both are plain numbers from 0 to 1.
+    if _QUALITY.fullmatch(text) is None:
+        return None
+    return min(float(text), 1.0)
 
 
 def _parsed(text: str) -> tuple[tuple[str, ...], dict[str, str]]:

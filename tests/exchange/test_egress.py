@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from node.exchange import egress, feed_rows, feeds, links
+from node.exchange import egress, feed_rows, feeds, links, removal
 from node.exchange.egress import Reader
 from node.exchange.selection import Selection, Versions
 from node.stix.markings import TLP
+from node.store import catalog
 from node.store.database import Database
-from tests.support.agreements import a_flow
+from tests.support.agreements import MITRE, a_flow
 from tests.support.builders import LATER, a_malware, a_relationship, an_id, an_indicator
 from tests.support.nodes import ALL_EYES, EVERYTHING, IN, OUT, Node, a_node, key_of
 
@@ -56,6 +57,26 @@ class TestVisibility:
         north.bring(an_indicator(tlp="green", modified="2026-11-20T10:00:00.000Z"))
         after = replace(EVERYTHING, after=position)
         assert FIRST in [record.body for record in north.page(Reader(TLP.GREEN, ()), after).records]
+
+    def test_the_last_version_is_the_last_that_the_account_may_see(self, north: Node):
+        first, newer = (
+            a_malware(author=MITRE, tlp="green", **changes) for changes in ({}, {"modified": LATER})
+        )
+        north.bring(first)
+        north.bring(newer, by=IN)
+        stranger = Reader(TLP.RED, ())
+        last = replace(EVERYTHING, versions=Versions(), spec_versions=None)
+        assert [record.body for record in north.page(stranger, last).records] == [first]
+        assert [record.body for record in north.page(ALL_EYES, last).records] == [newer]
+
+    def test_types_that_are_read_one_by_one_end_at_one_moment(self, north: Node):
+        north.bring(FIRST)
+        with north.database.reading() as tx:
+            before = catalog.find_collection(tx, "indicators")
+            north.bring(a_malware(tlp="green"))
+            asked = replace(EVERYTHING, types=("indicator", "malware"))
+            page = egress.read_collection(tx, before, ALL_EYES, asked, bodies=True)
+        assert [record.stix_id for record in page.records] == [ID]
 
     def test_a_tightened_row_keeps_its_date(self, north: Node):
         north.bring(FIRST)
@@ -253,3 +274,32 @@ class TestEpochShown:
         assert egress.epoch_shown(renewed, north.link(OUT)) != before
         north.agree(flow=[a_flow(max_tlp="amber")])
         assert egress.epoch_shown(north.collection(), north.link(OUT)) != before
+
+
+def test_what_an_account_does_not_see_it_does_not_delete(north: Node):
+    first = a_malware(author=MITRE, tlp="green")
+    newer = a_malware(author=MITRE, tlp="green", modified=LATER)
+    north.bring(first)
+    north.bring(newer, by=IN)
+    with north.database.writing() as tx:
+        collection = catalog.lock(tx, north.collection().collection_id)
+        gone = removal.remove(
+            tx,
+            north.door,
+            collection,
+            an_id("malware"),
+            versions=None,
+            spec_versions=None,
+            actor="account:stranger",
+            now=north.now,
+            sees=egress.eyes(tx, Reader(TLP.RED, ())),
+        )
+    assert (gone, [row.origin for row in north.held(an_id("malware"))]) == (1, ["south"])
+
+
+def test_a_page_that_is_not_handed_over_is_not_noted_as_sent(north: Node):
+    north.bring(FIRST)
+    egress.read_feed(north.door, north.link(OUT), EVERYTHING, now=north.now, bodies=True, handed=False)
+    assert [row.state for row in north.feed()] == [feed_rows.OFFERED]
+    north.served()
+    assert [row.state for row in north.feed()] == [feed_rows.SENT]

@@ -24,6 +24,11 @@ def filled(database):
     return database
 
 
+def marked(folder):
+    for uuid in UUIDS:
+        highwater.note(folder, uuid, NOON)
+
+
 def recovered(database, folder, *, now=NOON, then=None):
     ids = (f"new-{n}" for n in itertools.count())
     return highwater.recover(
@@ -65,15 +70,11 @@ def test_a_mark_that_was_cut_says_nothing_and_is_written_anew(tmp_path, content)
     assert highwater.marks(tmp_path) == {UUIDS[0]: NOON}
 
 
-def test_a_start_without_marks_or_with_equal_ones_changes_nothing(database, tmp_path):
+def test_a_start_with_equal_marks_changes_nothing(database, tmp_path):
     before = state(filled(database))
+    marked(tmp_path)
 
-    first = recovered(database, tmp_path)
-    highwater.note(tmp_path, UUIDS[0], NOON)
-    second = recovered(database, tmp_path)
-
-    assert not first.new_history
-    assert not second.new_history
+    assert not recovered(database, tmp_path).new_history
     assert state(database) == before
 
 
@@ -105,6 +106,7 @@ def test_a_new_history_is_begun_once(database, tmp_path):
 
 def test_a_file_that_was_put_back_is_noticed(sqlite_database, tmp_path):
     filled(sqlite_database).close()
+    marked(tmp_path)
     path = sa.engine.make_url(sqlite_database.url).database
     shutil.copyfile(path, tmp_path / "copy")
     with sqlite_database.writing() as tx:
@@ -147,6 +149,7 @@ def test_a_server_seen_for_the_first_time_is_only_remembered(postgresql_database
 
 
 def test_what_belongs_to_a_new_history_is_done_with_it_or_nothing_is(database, tmp_path):
+    marked(tmp_path)
     highwater.note(tmp_path, UUIDS[0], NOON + 500)
     before = state(filled(database))
 
@@ -163,7 +166,23 @@ def test_what_belongs_to_a_new_history_is_done_with_it_or_nothing_is(database, t
 
 def test_nothing_more_is_done_when_nothing_was_lost(database, tmp_path):
     done = []
+    marked(tmp_path)
 
     recovered(filled(database), tmp_path, then=lambda tx, found: done.append(found))
 
     assert done == []
+
+
+def test_a_copy_of_a_file_without_its_marks_begins_a_new_history(sqlite_database, tmp_path):
+    assert recovered(filled(sqlite_database), tmp_path).behind == ("c1", "c2")
+
+
+def test_hosts_that_share_a_server_need_no_marks_of_each_other(postgresql_database, tmp_path):
+    assert not recovered(filled(postgresql_database), tmp_path).new_history
+
+
+def test_an_empty_collection_needs_no_mark(sqlite_database, tmp_path):
+    with sqlite_database.writing() as tx:
+        catalog.add_collection(tx, Definition(alias="c1", title="C1", id=UUIDS[0]), epoch="old")
+
+    assert not recovered(sqlite_database, tmp_path).new_history

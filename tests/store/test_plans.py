@@ -213,7 +213,7 @@ def page(**changes: Any) -> Callable[[Tx], object]:
         "after": NOON,
         "limit": 101,
         "rank": 5,
-        "flows": (),
+        "flows": None,
         "ids": None,
         "type": None,
         "spec_versions": None,
@@ -234,6 +234,7 @@ FAR = NOON + 10 * ROWS
 HOT: dict[str, tuple[Callable[[Tx], object], str, tuple[str, ...]]] = {
     "a page": (page(), "object", ("key", "object_live")),
     "a page for the lowest clearance": (page(rank=0), "object", ("key", "object_live")),
+    "a page for a restricted audience": (page(flows=()), "object", ("key", "object_live", "object_id")),
     "a page of all versions": (
         page(every=True, last=False, spec_versions=("2.0", "2.1")),
         "object",

@@ -158,3 +158,10 @@ def noted(node):
         return [
             (one.account, one.collection_id, one.last_poll, one.last_served) for one in accounts.readings(tx)
         ]
+
+
+@pytest.mark.parametrize("path", ["/taxii2//", "/api//", "/api/collections//"])
+def test_a_doubled_slash_is_another_address_T_NET_3(node, path):
+    found = node.soc().get(path)
+
+    assert (found.status_code, found.json["http_status"]) == (404, "404")

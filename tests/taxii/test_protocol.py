@@ -92,3 +92,15 @@ def test_what_an_error_does_not_have_is_left_out():
         "error_id",
         "http_status",
     }
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        pytest.param("text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", id="as Java sends it"),
+        pytest.param(f"{TAXII};q=.5", id="no digit before the point"),
+        pytest.param(f"{TAXII};q=1.0000", id="more digits than three"),
+    ],
+)
+def test_a_quality_is_read_as_clients_write_it(header):
+    assert accepts(header)

@@ -100,3 +100,11 @@ def test_a_partner_is_told_that_an_object_was_set_aside_and_what_is_wrong_with_i
         "set_aside: a person here will look at it",
         "set_aside: no name (q-2)",
     ]
+
+
+def test_a_refused_object_keeps_the_id_and_version_that_it_came_with_T_STAT_8_9(node):
+    refused = b'{"type":"indicator","id":"indicator--NOTUUID","modified":"2026-01-01T00:00:00.000Z"}'
+
+    (failure,) = node.soc().post("indicators", [refused]).json["failures"]
+
+    assert (failure["id"], failure["version"]) == ("indicator--NOTUUID", "2026-01-01T00:00:00.000Z")
