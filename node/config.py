@@ -162,7 +162,7 @@ def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
         text = f"this version reads format {FORMAT}, the file says {tables.get('format', 'nothing')!r}"
         refuse([Problem(f"{file}, format", text, f"Write format = {FORMAT} as the first line.")])
     top = read_keys(tables, FILE, f"{file},", problems)
-    for section, key, value in _overrides(environ, problems):
+    for section, key, value in overrides(environ, problems):
         top.setdefault(section, {})[key] = value
     server = _server(top.get("server", {}), file, path.parent, problems)
     node, data_dir = _node(top.get("node", {}), server, file, path.parent, problems)
@@ -193,7 +193,7 @@ def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
     return Settings(path, data_dir, node, public, server, database, bindings, limits, links, parties)
 
 
-def _overrides(environ: Mapping[str, str], problems: list[Problem]) -> list[tuple[str, str, Any]]:
+def overrides(environ: Mapping[str, str], problems: list[Problem]) -> list[tuple[str, str, Any]]:
     """(section, key, value) for each `STIXNODE_SECTION__KEY`; lists are written with commas."""
     found: list[tuple[str, str, Any]] = []
     for variable in sorted(environ):

@@ -106,7 +106,12 @@ class PartnerRefused(PartnerError):
         problem: What was refused, naming the partner and the resource.
         remedy: What to change or whom to ask.
         http_status: The status of the answer, or None when the answer itself was unusable.
+
+    Attributes:
+        by_rule: Whether an agreement or a pause on the other side says no, and not a missing right.
     """
+
+    by_rule: bool = False
 
     def __init__(self, problem: str, *, remedy: str, http_status: int | None = None) -> None:
         super().__init__(problem, remedy=remedy)

@@ -8,5 +8,6 @@
 
 The commands stand in `node`, `content`, `sync`, `partners`, `account`, `people`, `review` and `demo`, which
 are loaded when they are called. What they call and no room below has: `founding` (init), `checks`,
-`processes` (run), `importing`, `partner_rounds`, `standing` (the figures of status), `secret_files`.
+`file_checks`, `processes` (run), `importing`, `partner_rounds`, `standing` (the figures of status) and
+`secret_files`.
 """

@@ -29,9 +29,7 @@ def account() -> None:
 
 @account.command("add")
 @click.argument("name")
-@click.option(
-    "--clearance", default="clear", show_default=True, metavar="TLP", help="The highest TLP it may see."
-)
+@click.option("--clearance", metavar="TLP", help="The highest TLP it may see; else CLEAR.")
 @click.option(
     "--audience", multiple=True, metavar="A", help="An audience of the agreements that it belongs to."
 )
@@ -46,7 +44,7 @@ def account() -> None:
 def add_account(
     context: Context,
     name: str,
-    clearance: str,
+    clearance: str | None,
     audience: tuple[str, ...],
     reads: tuple[str, ...],
     writes: tuple[str, ...],
@@ -55,7 +53,7 @@ def add_account(
     token_file: str | None,
 ) -> int:
     """Add an account, and give it a token."""
-    level, now = _level(clearance), clock.now()
+    level, now = _level(clearance or "clear"), clock.now()
     groups, actor = words(audience), context.actor
     expires = None if expires_days is None else now + expires_days * _DAY
     if partner:
@@ -68,6 +66,8 @@ def add_account(
         text, _ = tokens.issue_token(tx, account=name, actor=actor, now=now)
         secret.keep(text)
     _warn_of_audience(context, groups)
+    if clearance is None and not partner:
+        context.out.notice("note: without --clearance it sees only what is CLEAR.")
     context.out.only(account=name, **secret.fields())
     context.out.line(f"account  {name}, {_rights(partner, level)}")
     secret.show(context.out)

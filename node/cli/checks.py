@@ -9,28 +9,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from node import web
-from node.cli.exits import BROKEN, DONE, WRONG_CALL, exit_code
+from node.cli.exits import BROKEN, RULE, WRONG_CALL, exit_code, remedy_of
+from node.cli.file_checks import Finding, look_at_files
 from node.cli.printing import amount
+from node.cli.standing import WENT_BACK
 from node.clock import local_time
 from node.config import Settings, find_config, load_settings
 from node.errors import NodeError
-from node.exchange import egress
+from node.exchange import egress, links
 from node.sharing.agreements import digest_words, in_force
 from node.store import catalog, highwater, migrate
 from node.store.database import Database, Tx
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the check; `code` is 0 when all is well there."""
-
-    name: str
-    text: str
-    code: int = DONE
-    remedy: str = ""
 
 
 def look(config: str | None, *, now: int) -> Iterator[Finding]:
@@ -48,6 +39,7 @@ def look(config: str | None, *, now: int) -> Iterator[Finding]:
     name = f"{settings.node.name}, {len(settings.partners)} partners, {len(settings.links)} links"
     yield Finding("configuration", f"{settings.path}: {name}")
     yield from _agreements(settings, now)
+    yield from look_at_files(settings, now=now)
     try:
         database = web.open_database(settings)
     except NodeError as cause:
@@ -70,11 +62,13 @@ def _agreements(settings: Settings, now: int) -> Iterator[Finding]:
             seen.add(one.id)
             state = "in force" if in_force(one, now) else "not in force yet" if now < one.starts else "ended"
             ends = local_time(one.ends, settings.node.time_zone)
-            yield Finding(
-                "agreement",
-                f"{one.id} revision {one.revision}, {state}, ends {ends},"
-                f" terms {digest_words(one.terms_digest)}",
-            )
+            text = f"{one.id} revision {one.revision}, {state}, ends {ends}"
+            text += f", terms {digest_words(one.terms_digest)}"
+            if state == "ended":
+                remedy = f"Install its next revision, or take it out of [partner.{partner.name}]."
+                yield Finding("agreement", text, RULE, remedy)
+            else:
+                yield Finding("agreement", text)
 
 
 def _database(settings: Settings, database: Database) -> Iterator[Finding]:
@@ -86,12 +80,20 @@ def _database(settings: Settings, database: Database) -> Iterator[Finding]:
             yield Finding("durability", _durability(tx))
             node = catalog.node_row(tx)
             collections = catalog.collections(tx)
+            paused = [
+                one for one in links.states(tx).values() if one.paused and WENT_BACK in one.pause_reason
+            ]
             held_by = {one.alias: egress.amount(tx, one)[0] for one in collections}
         for one in collections:
             held = held_by[one.alias]
             last = f", dates to {local_time(one.last_added, settings.node.time_zone)}" if held else ""
             text = f"{one.alias}: {amount(held, 'object')}{last}, epoch {one.epoch[:8]}"
             yield Finding("collection", text)
+        known = {one.alias for one in collections}
+        for alias in sorted({link.collection for link in settings.links} - known):
+            text = f"there is no collection {alias}, and a link uses it"
+            command = f"stixnode collection add {alias} --title TITLE"
+            yield Finding("collection", text, WRONG_CALL, command)
         identity = database.server_identity()
     except NodeError as cause:
         yield _fault("database", cause)
@@ -105,6 +107,10 @@ def _database(settings: Settings, database: Database) -> Iterator[Finding]:
         yield Finding("history", "this is another PostgreSQL server or timeline than before", BROKEN, remedy)
     else:
         yield Finding("history", f"no collection is below its high-water mark ({len(marks)} marks)")
+    configured = {each.name for each in settings.partners}
+    for partner in sorted({one.partner for one in paused} & configured):
+        text = f"the links with {partner} are paused, because the database {WENT_BACK}"
+        yield Finding("history", text, BROKEN, f"See what is missing, then run: stixnode resume {partner}")
 
 
 def _durability(tx: Tx) -> str:
@@ -122,4 +128,4 @@ def _durability(tx: Tx) -> str:
 
 def _fault(name: str, cause: NodeError) -> Finding:
     code = exit_code(cause)
-    return Finding(name, cause.problem, WRONG_CALL if code == 1 else code, cause.remedy)
+    return Finding(name, cause.problem, WRONG_CALL if code == 1 else code, remedy_of(cause))

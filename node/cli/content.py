@@ -23,7 +23,7 @@ from node.cli.context import Context, with_context
 from node.cli.exits import DONE, INCOMPLETE
 from node.cli.importing import Imported, import_stream
 from node.cli.printing import Printer, Value, amount, utc
-from node.errors import UsageError
+from node.errors import InvalidObject, UsageError
 from node.exchange import egress
 from node.exchange.ingress import Source
 from node.store import catalog
@@ -48,16 +48,22 @@ def import_(context: Context, name: str, file: BinaryIO, restate: bool) -> int:
         collection = context.collection(tx, name)
     source = Source("import", context.actor, place=Path(str(place)).name, restate=restate)
     with ExitStack() as bars:
-        found = import_stream(
-            context.door,
-            collection.collection_id,
-            file,
-            source,
-            folder=context.settings.data_dir,
-            now=clock.now,
-            reading=bars.enter_context(out.progress("reading", _size(file))),
-            storing=lambda number: bars.enter_context(out.progress("storing", number)),
-        )
+        try:
+            found = import_stream(
+                context.door,
+                collection.collection_id,
+                file,
+                source,
+                folder=context.settings.data_dir,
+                now=clock.now,
+                reading=bars.enter_context(out.progress("reading", _size(file))),
+                storing=lambda number: bars.enter_context(out.progress("storing", number)),
+            )
+        except InvalidObject as cause:
+            raise UsageError(
+                f"{place}: {cause.problem}",
+                remedy="Nothing was stored. Give a bundle, an envelope or one object a line (NDJSON), whole.",
+            ) from cause
     return _print_import(out, collection, found)
 
 

@@ -55,7 +55,7 @@ class Context:
 
     def __init__(self, asked: Asked, command: str) -> None:
         self.asked = asked
-        self.out = Printer(command, as_json=asked.as_json)
+        self.out = Printer(command, as_json=asked.as_json, config=asked.config)
         self._settings: Settings | None = None
         self._database: Database | None = None
         self._door: Door | None = None
@@ -168,9 +168,20 @@ class Context:
         chosen = [link for link in found if direction in (None, link.direction)]
         if not chosen:
             way = "" if direction is None else f" {direction}"
+            if found and text is not None:
+                verb = "push" if direction == "in" else "pull"
+                raise UsageError(
+                    f"{text} names no link that brings us something."
+                    if direction == "in"
+                    else f"{text} names no link by which we give something.",
+                    remedy=f"stixnode {verb} {text}",
+                )
+            names = [link.name for link in self.settings.links if direction in (None, link.direction)]
             raise UsageError(
                 f"There is no link{way}{'' if text is None else f' of {text}'}.",
-                remedy="Name an agreement under [partner.NAME] in config.toml; links follow from it.",
+                remedy=f"The links{way} here are {', '.join(names)}."
+                if names
+                else "Name an agreement under [partner.NAME] in config.toml; links follow from it.",
             )
         return chosen
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,8 +24,8 @@ from node import web
 from node.access import people, tokens
 from node.audit import log
 from node.cli.secret_files import Secret, new_secret
-from node.config import Settings, load_settings
-from node.errors import StoreError, UsageError
+from node.config import Settings, load_settings, overrides
+from node.errors import ConfigError, StoreError, UsageError
 from node.sharing.partners import is_loopback, url_fault
 from node.sharing.tables import is_name
 from node.store import catalog, migrate
@@ -43,6 +45,8 @@ class Wish:
         url: How others reach it; "" for a node that only this machine reaches.
         person: Name of the first person.
         token_file: Where to write that person's token; None to have it back.
+        database: URL of the database; "" for a SQLite file in the folder.
+        password_file: File with the database's password; None for a database without one.
     """
 
     folder: Path
@@ -50,6 +54,8 @@ class Wish:
     url: str
     person: str
     token_file: str | None
+    database: str = ""
+    password_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ def found(wish: Wish, *, environ: Mapping[str, str], actor: str, now: int) -> Fo
 
     Args:
         wish: What it is to be.
-        environ: Overrides of the configuration, such as another database.
+        environ: Overrides of the configuration, such as another database; they are written into it.
         actor: Who does it, for the audit log.
         now: Microseconds.
 
@@ -83,20 +89,30 @@ def found(wish: Wish, *, environ: Mapping[str, str], actor: str, now: int) -> Fo
         StoreError: The database refused.
     """
     _check(wish)
+    folder, given = wish.folder.absolute(), {**environ, **_asked(wish)}
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     before = os.umask(0o077)
     try:
-        folder = wish.folder.absolute()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not any(folder.iterdir()):
             folder.chmod(0o700)
         draft = folder / f".{CONFIG}.new"
         draft.write_text(config_text(wish.name, wish.url), encoding="utf-8")
         try:
-            settings = load_settings(draft, environ)
+            settings = load_settings(draft, given)
+            draft.write_text(_in_force(config_text(wish.name, wish.url), given), encoding="utf-8")
             number, secret = _fill(wish, settings, actor=actor, now=now)
             draft.rename(folder / CONFIG)
+        except ConfigError as cause:  # the draft's name tells nobody anything
+            problem = cause.problem.replace(draft.name, CONFIG)
+            raise ConfigError(problem, remedy=cause.remedy) from cause
         finally:
             draft.unlink(missing_ok=True)
+    except BaseException:
+        with suppress(OSError):  # what is not empty stays
+            for each in made:
+                each.rmdir()
+        raise
     finally:
         os.umask(before)
     seen = bool(folder.stat().st_mode & 0o077)
@@ -113,6 +129,27 @@ def config_text(name: str, url: str) -> str:
         listen = f"listen = {_quoted_list(f'[{host}]:{port}' if ':' in host else f'{host}:{port}')}"
     shown_url = f"public_url = {_quoted(url)}" if url else '#public_url = ""'
     return _TEXT.format(name=_quoted(name), public_url=shown_url, listen=listen)
+
+
+def _asked(wish: Wish) -> dict[str, str]:
+    """The options that overrule the environment, as the environment would say them."""
+    asked: dict[str, str] = {}
+    if wish.database:
+        asked["STIXNODE_DATABASE__URL"] = wish.database
+    if wish.password_file is not None:
+        asked["STIXNODE_DATABASE__PASSWORD_FILE"] = str(wish.password_file.absolute())
+    return asked
+
+
+def _in_force(text: str, environ: Mapping[str, str]) -> str:
+    """The configuration with the overrides written in, so that the node is the same without them."""
+    for section, key, value in overrides(environ, []):
+        head, opened, rest = text.partition(f"\n[{section}]")
+        own, following, tail = rest.partition("\n[")
+        line = f"{key} = {json.dumps(value, ensure_ascii=False)}".replace("\\", "\\\\")
+        own = re.sub(rf"(?m)^#?{key} = .*$", line, own, count=1)
+        text = head + opened + own + following + tail
+    return text
 
 
 def _check(wish: Wish) -> None:
@@ -155,7 +192,9 @@ def _fill(wish: Wish, settings: Settings, *, actor: str, now: int) -> tuple[int,
             people.add_person(tx, wish.person, FIRST_ROLES, actor=actor, now=now)
             token, _ = tokens.issue_token(tx, person=wish.person, actor=actor, now=now)
             details: log.Details = {"collections": len(definitions), "person": wish.person}
-            log.record(tx, now=now, actor=actor, act="init", subject=f"node:{wish.name}", details=details)
+            log.record(
+                tx, now=now, actor=actor, act="init", subject=f"node:{settings.node.name}", details=details
+            )
             secret.keep(token)
     finally:
         database.close()

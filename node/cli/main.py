@@ -8,16 +8,19 @@ Rule    A command's module is loaded when the command is called, so that the hel
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import io
+import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
+from node import __version__
 from node.cli.asked import given_anywhere
-from node.cli.exits import DONE, INTERRUPTED, MEANINGS, WRONG_CALL, exit_code
+from node.cli.exits import DONE, INTERRUPTED, MEANINGS, WRONG_CALL, exit_code, remedy_of
 from node.cli.printing import print_error
 from node.errors import NodeError
 
@@ -110,7 +113,8 @@ class Root(click.Group):
         """Run, print what went wrong, and exit with the code for it."""
         given = list(sys.argv[1:] if args is None else args)
         more["standalone_mode"] = False
-        sys.exit(_ended(lambda: super(Root, self).main(given, *rest, **more), as_json="--json" in given))
+        work = functools.partial(super().main, given, *rest, **more)
+        sys.exit(_ended(work, as_json="--json" in given, config=_config_in(given)))
 
 
 class _Unknown(click.UsageError):
@@ -119,13 +123,24 @@ class _Unknown(click.UsageError):
         self.remedy = remedy
 
 
-def _ended(work: Any, *, as_json: bool) -> int:
+def _config_in(given: Sequence[str]) -> str | None:
+    """What was given with --config; the later one holds."""
+    found: str | None = None
+    for word, following in itertools.zip_longest(given, given[1:], fillvalue=""):
+        if word == "--config" and following:
+            found = following
+        elif word.startswith("--config="):
+            found = word.removeprefix("--config=")
+    return found
+
+
+def _ended(work: Callable[[], Any], *, as_json: bool, config: str | None) -> int:
     """The exit code of some work, whose errors are printed."""
     try:
         code = work()
     except NodeError as cause:
         code = exit_code(cause)
-        print_error(cause.problem, cause.remedy, code, as_json=as_json)
+        print_error(cause.problem, remedy_of(cause), code, as_json=as_json, config=config)
     except click.exceptions.NoArgsIsHelpError as cause:
         cause.show()
         return WRONG_CALL
@@ -159,6 +174,7 @@ def _remedy(cause: click.ClickException) -> str:
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+@click.version_option(__version__, prog_name="stixnode", message="%(prog)s %(version)s")
 @click.pass_context
 def stixnode(context: click.Context) -> int:
     """Exchange STIX with partner centres over TAXII 2.1, under a signed agreement.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import re
 import signal
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from node.sync.reports import Report
 from node.sync.worker import Worker
 
 DEFAULT_NAME = "node"
+_RESUME = re.compile(r"stixnode resume (?!PARTNER)\S+$")
 
 _log = logging.getLogger("stixnode.worker")
 
@@ -36,14 +38,33 @@ _log = logging.getLogger("stixnode.worker")
     "--person", default="", help="The first person, operator and admin; else your own account's name."
 )
 @click.option("--token-file", metavar="FILE", help="Write the person's token there (0600), show it nowhere.")
+@click.option(
+    "--database", default="", metavar="URL", help="postgresql://USER@HOST/NAME; else a SQLite file."
+)
+@click.option(
+    "--password-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The file with the database's password; it must be there.",
+)
 @with_context
-def init(context: Context, folder: Path, name: str, url: str, person: str, token_file: str | None) -> int:
+def init(
+    context: Context,
+    folder: Path,
+    name: str,
+    url: str,
+    person: str,
+    token_file: str | None,
+    database: str,
+    password_file: Path | None,
+) -> int:
     """Create a node in a folder: configuration, database, collections, the first person.
 
-    Without --name and --url it is a node of this machine alone, to try things.
+    Without --name and --url it is a node of this machine alone, to try things. What $STIXNODE_SECTION__KEY
+    says is written into the configuration.
     """
     person = person or _own_name()
-    wish = founding.Wish(folder, name, url, person, token_file)
+    wish = founding.Wish(folder, name, url, person, token_file, database, password_file)
     made = founding.found(wish, environ=os.environ, actor=f"os:{os_name()}", now=clock.now())
     out, config = context.out, str(made.config)
     out.only(config=config, person=person, **made.secret.fields())
@@ -123,15 +144,21 @@ def check(context: Context) -> int:
     \b
     Exit codes:
       0   all is well
-      2   the configuration, an agreement or the database cannot be used
-      12  the database went back in time
+      2   the configuration, a file that it names or the database cannot be used
+      4   the database does not take our password
+      5   the database is not to be reached
+      6   an agreement has ended
+      12  the database went back in time, or links are paused because it did
     """
     out, codes = context.out, []
+    remedies: list[str] = []
     for found in checks.look(context.asked.config, now=clock.now()):
         codes.append(found.code)
-        out.line(f"{'ok   ' if found.code == DONE else 'FAIL '} {found.name:14} {found.text}")
+        remedies.append(found.remedy)
+        mark = "FAIL " if found.code != DONE else "note " if found.note else "ok   "
+        out.line(f"{mark} {found.name:14} {found.text}")
         if found.remedy:
-            out.line(f"      {'':14} Try: {found.remedy}")
+            out.remedy(found.remedy, indent=21)
         out.record(
             "finding",
             name=found.name,
@@ -141,7 +168,8 @@ def check(context: Context) -> int:
             exit=found.code,
         )
     code = most_serious(codes)
-    out.next("stixnode status" if code == DONE else "stixnode check, when that is corrected")
+    resumes = [found[0] for found in (_RESUME.search(each) for each in remedies) if found]
+    out.next(*resumes or ["stixnode status" if code == DONE else "stixnode check, when that is corrected"])
     return out.summary(code)
 
 

@@ -15,16 +15,28 @@ from dataclasses import dataclass, field
 
 from node import clock
 from node.cli.context import Context
-from node.cli.exits import INCOMPLETE, INTERRUPTED, LATER, NO_ACCESS, RULE, exit_code, most_serious
+from node.cli.exits import (
+    DONE,
+    INCOMPLETE,
+    INTERRUPTED,
+    LATER,
+    NO_ACCESS,
+    RULE,
+    exit_code,
+    most_serious,
+    remedy_of,
+)
 from node.cli.printing import Printer, Value
+from node.cli.standing import WENT_BACK
 from node.config import Settings
 from node.errors import NodeError, UsageError
+from node.exchange import quarantine
 from node.sharing.links import Link
 from node.sync.client import Partner
 from node.sync.reports import PassiveReport, PullReport, PushReport, Report, ServeReport, Stop
 from node.sync.worker import sync_once
 
-_STOPPED = {
+STOPPED = {
     Stop.CLOSED: RULE,
     Stop.TERMS_DIFFER: RULE,
     Stop.NO_RIGHT: NO_ACCESS,
@@ -38,15 +50,20 @@ _HEADS = ("LINK", "TOOK", "STORED", "DUPL", "QUAR", "GAVE", "UNCHANGED", "WITHHE
 
 @dataclass(slots=True)
 class Rounds:
-    """What some rounds did, and which partners could not be begun with."""
+    """What some rounds did, and which partners could not be begun with.
+
+    Args:
+        waiting: Links of which something waits in quarantine now.
+    """
 
     reports: list[Report] = field(default_factory=list)
     failures: dict[str, NodeError] = field(default_factory=dict)
+    waiting: frozenset[str] = frozenset()
 
     @property
     def code(self) -> int:
         """The exit code of the run."""
-        codes = [code_of(each) for each in self.reports]
+        codes = [code_of(each, waits=each.link in self.waiting) for each in self.reports]
         return most_serious([*codes, *(exit_code(each) for each in self.failures.values())])
 
 
@@ -85,6 +102,8 @@ def run_rounds(context: Context, chosen: Sequence[Link]) -> Rounds:
                 )
             except NodeError as cause:
                 found.failures[partner] = cause
+    with context.database.reading() as tx:
+        found.waiting = frozenset(quarantine.waiting(tx))
     return found
 
 
@@ -92,24 +111,31 @@ def print_rounds(out: Printer, found: Rounds) -> int:
     """Show what the rounds did; the exit code."""
     out.table(_HEADS, [_row(each) for each in found.reports])
     for report in found.reports:
-        _print_end(out, report)
+        _print_end(out, report, code_of(report, waits=report.link in found.waiting))
     for partner, cause in found.failures.items():
         out.line(f"{partner}: {cause.problem}")
-        out.line(f"  Try: {cause.remedy}")
-        fields: dict[str, Value] = {"partner": partner, "problem": cause.problem, "remedy": cause.remedy}
+        out.remedy(remedy_of(cause), indent=2)
+        fields: dict[str, Value] = {"partner": partner, "problem": cause.problem, "remedy": remedy_of(cause)}
         out.record("failure", **fields, exit=exit_code(cause))
-    out.next(_next(found))
+    out.next(*_next(found))
     return out.summary(found.code, links=len(found.reports), moved=sum(each.moved for each in found.reports))
 
 
-def code_of(report: Report) -> int:
-    """The exit code for one round."""
+def code_of(report: Report, *, waits: bool = True) -> int:
+    """The exit code for one round.
+
+    Args:
+        report: What it did.
+        waits: Whether anything of its link waits in quarantine; what a person discarded may be listed
+            again for ever, and needs nobody.
+    """
     if report.error is not None:
         return exit_code(report.error)
     if report.stopped is not None:
-        return _STOPPED[report.stopped]
-    if isinstance(report, PullReport) and (report.outcomes["quarantined"] or report.outcomes["refused"]):
-        return INCOMPLETE
+        return STOPPED[report.stopped]
+    if isinstance(report, PullReport):
+        aside = waits and report.outcomes["quarantined"]
+        return INCOMPLETE if aside or report.outcomes["refused"] else DONE
     if isinstance(report, PushReport) and report.failed:
         return INCOMPLETE
     return 0
@@ -153,13 +179,13 @@ def _note(report: Report) -> str:
     return ", ".join(f"{number} {name}" for name, number in parts.items() if number)
 
 
-def _print_end(out: Printer, report: Report) -> None:
+def _print_end(out: Printer, report: Report, code: int) -> None:
     problem, remedy = report.detail, report.remedy
     if report.error is not None:
         problem, remedy = report.error.problem, report.error.remedy
     if problem:
         out.line(f"{report.link}: {problem}")
-        out.line(f"  Try: {remedy}")
+        out.remedy(remedy, indent=2)
     for warning in report.warnings:
         out.line(f"{report.link}: note: {warning}")
     fields: dict[str, Value] = {
@@ -169,7 +195,7 @@ def _print_end(out: Printer, report: Report) -> None:
         "problem": problem,
         "remedy": remedy,
         "warnings": report.warnings,
-        "exit": code_of(report),
+        "exit": code,
     }
     if isinstance(report, PullReport):
         counted: dict[str, Value] = {"pages": report.pages, "received": report.received, **report.outcomes}
@@ -185,10 +211,16 @@ def _print_end(out: Printer, report: Report) -> None:
         out.record("passive", **fields)
 
 
-def _next(found: Rounds) -> str:
-    if any(isinstance(each, PullReport) and each.outcomes["quarantined"] for each in found.reports):
-        return "stixnode quarantine list"
-    closed = next((each.link for each in found.reports if each.stopped is Stop.CLOSED), None)
-    if closed is not None:
-        return f"stixnode plan {closed.split('/')[0]}"
-    return "stixnode status"
+def _next(found: Rounds) -> list[str]:
+    closed = [each for each in found.reports if each.stopped is Stop.CLOSED]
+    lost = sorted({each.link.split("/")[0] for each in closed if WENT_BACK in each.detail})
+    if lost:
+        return [f"stixnode resume {partner}" for partner in lost]
+    if any(each.stopped is Stop.TERMS_DIFFER for each in found.reports):
+        return ["stixnode agreement show"]
+    pulled = [each for each in found.reports if isinstance(each, PullReport)]
+    if any(each.outcomes["quarantined"] and each.link in found.waiting for each in pulled):
+        return ["stixnode quarantine list"]
+    if closed:
+        return [f"stixnode plan {closed[0].link.split('/')[0]}"]
+    return ["stixnode status"]

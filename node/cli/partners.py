@@ -11,7 +11,7 @@ from node import clock
 from node.audit import log
 from node.cli.asked import Command, Group
 from node.cli.context import Context, with_context
-from node.cli.exits import DONE
+from node.cli.exits import DONE, RULE
 from node.cli.printing import Printer, Value, amount, duration, utc
 from node.errors import Refused, UsageError
 from node.exchange import egress, links
@@ -71,19 +71,24 @@ def agreement() -> None:
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @with_context
 def check_agreement(context: Context, file: Path | None) -> int:
-    """Check an agreement's file, or all that config.toml names; every fault is named with its place."""
+    """Check an agreement's file, or all that config.toml names; every fault is named with its place.
+
+    Exit code 6: one of them has ended.
+    """
     out, now = context.out, clock.now()
     found = [load_agreement(file)] if file is not None else _known(context)
     for one in found:
         state = _state(one, now)
         parties, flows = " and ".join(one.parties), amount(len(one.flows), "flow")
-        out.line(f"ok    {one.id} revision {one.revision}, {parties}, {flows}, {state}")
+        mark = "ENDED" if now >= one.ends else "ok   "
+        out.line(f"{mark} {one.id} revision {one.revision}, {parties}, {flows}, {state}")
         out.line(
             f"      terms {digest_words(one.terms_digest)}   compare these words by voice: they must be equal"
         )
         out.record("agreement", **_fields(one, state))
     out.next(f"stixnode agreement show {found[0].id}" if found else "name one in [partner.NAME] agreements")
-    return out.summary(DONE, agreements=len(found))
+    ended = any(now >= one.ends for one in found)
+    return out.summary(RULE if ended else DONE, agreements=len(found))
 
 
 @agreement.command("show")

@@ -11,6 +11,8 @@ summary with the exit code; times are UTC. Unknown types and fields are for the 
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +26,11 @@ from node.clock import MICROSECONDS, taxii_time
 Value = str | int | bool | None | Sequence[Any] | Mapping[str, Any]
 
 _WIDE = 10_000  # columns, where no terminal says how wide it is
+# Commands that work on one node, as they stand in our texts.
+_COMMAND = re.compile(
+    r"\bstixnode (?=(account|agreement|check|collection|explain|export|import|person|plan|pull|push"
+    r"|quarantine|resume|run|serve|status|stop|sync|token|undelete|work)\b)"
+)
 
 
 class Step(Protocol):
@@ -65,6 +72,14 @@ def duration(seconds: int) -> str:
     return f"{seconds} s"
 
 
+def with_config(text: str, config: str | None) -> str:
+    """The text, where every command of a node in it names the configuration that was named to us."""
+    if config is None:
+        return text
+    named = f"--config {shlex.quote(config)} "
+    return _COMMAND.sub(lambda found: found[0] + named, text)
+
+
 def utc(moment: int | None) -> str | None:
     """A moment for JSON, or None."""
     return None if moment is None else taxii_time(moment)
@@ -76,11 +91,13 @@ class Printer:
     Args:
         command: Its name without `stixnode`, such as `quarantine list`.
         as_json: Lines of JSON instead of text.
+        config: The file given with --config, which the commands that we offer then need too.
     """
 
-    def __init__(self, command: str, *, as_json: bool) -> None:
+    def __init__(self, command: str, *, as_json: bool, config: str | None = None) -> None:
         self.command = command
         self.as_json = as_json
+        self._config = config
         self._begun = False
 
     def line(self, text: str = "") -> None:
@@ -104,7 +121,12 @@ class Printer:
         """What to type next, as the last line for people."""
         if not self.as_json:
             for number, command in enumerate(commands):
-                click.echo(f"{'next' if number == 0 else '    '}     {clean(command)}")
+                typed = clean(with_config(command, self._config))
+                click.echo(f"{'next' if number == 0 else '    '}     {typed}")
+
+    def remedy(self, text: str, *, indent: int) -> None:
+        """What to do about a problem that was just told, for people."""
+        self.line(f"{' ' * indent}Try: {with_config(text, self._config)}")
 
     def record(self, kind: str, **fields: Value) -> None:
         """A result as a line of JSON; nothing without --json."""
@@ -156,14 +178,14 @@ class Printer:
             click.echo(_json({**kind, "major": 1, "minor": 0, "tool": __version__}))
 
 
-def print_error(problem: str, remedy: str, code: int, *, as_json: bool) -> None:
+def print_error(problem: str, remedy: str, code: int, *, as_json: bool, config: str | None = None) -> None:
     """An error as two lines on stderr, problem and remedy; with --json as one line of JSON."""
     if as_json:
         line = _json({"type": "error", "problem": problem, "remedy": remedy, "exit": code})
         click.echo(line, err=True)
         return
     click.echo(clean_lines(problem), err=True)
-    click.echo(f"Try: {clean(remedy)}", err=True)
+    click.echo(f"Try: {clean(with_config(remedy, config))}", err=True)
 
 
 def _columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -19,7 +19,17 @@ STOP_SECONDS = 15
 
 
 class ProcessEnded(NodeError):
-    """One of the processes of a run ended by itself."""
+    """One of the processes of a run ended by itself.
+
+    Args:
+        problem: Which.
+        remedy: Where to look.
+        code: Its exit code.
+    """
+
+    def __init__(self, problem: str, *, remedy: str, code: int) -> None:
+        super().__init__(problem, remedy=remedy)
+        self.code = code
 
 
 def run_together(commands: Sequence[Sequence[str]]) -> None:
@@ -49,6 +59,7 @@ def run_together(commands: Sequence[Sequence[str]]) -> None:
         raise ProcessEnded(
             f"`stixnode {name}` ended with exit code {children[ended].returncode}; the rest was stopped.",
             remedy="Its own message stands above; correct that, then run again.",
+            code=children[ended].returncode,
         )
 
 

@@ -23,6 +23,7 @@ from node.exchange import quarantine as set_aside
 from node.exchange.quarantine import Entry
 from node.sharing.agreements import Agreement, in_force
 from node.sharing.links import Link, PartnerBinding
+from node.stix.decoding import ID
 from node.store import catalog, owners
 from node.store.database import Tx
 from node.sync import bookmarks
@@ -88,6 +89,23 @@ def explain(context: Context, stix_id: str, link: str | None) -> int:
     with context.database.reading() as tx:
         for each in [None] if link is None else context.links(link):
             lines |= dict.fromkeys(explaining.explain(tx, context.door, stix_id, each))
+        gone = not any(each.startswith("Lies in ") for each in lines)
+        stones = owners.tombstones_of(tx, stix_id)
+        received = any(each.startswith("Received from ") for each in lines)
+    unknown = all(each.startswith("Nothing is known of ") for each in lines)
+    if unknown and not ID.fullmatch(stix_id):
+        raise UsageError(
+            f"{stix_id!r} is not the id of an object.",
+            remedy="Give the whole id, such as indicator--edfd6339-5f9b-44df-a26a-1e9f7d52d619.",
+        )
+    if gone and stones:
+        again = f"It was deleted here. To let it come again: stixnode undelete {stix_id}"
+        lines = {again: None, **lines}
+    elif gone and received:
+        lines = {
+            "It does not lie here now; it may come again when a partner lists or brings it.": None,
+            **lines,
+        }
     for line in lines:
         out.line(_MOMENT.sub(lambda found: context.local(clock.parse_taxii_time(found[0])), line))
         out.record("line", text=line.strip())
@@ -208,14 +226,17 @@ def undelete(context: Context, stix_id: str) -> int:
         )
     out.line(f"{amount(len(lifted), 'version')} of {stix_id} may come again.")
     for link in again:
-        how = (
-            "will list from the start"
-            if link.carrier == "us"
-            else f"begins anew when {link.partner} next pushes"
-        )
-        out.line(f"{link.name} {how}; what is here already costs nothing.")
+        if link.carrier == "us":
+            out.line(
+                f"{link.name} lists from the start in its next round; what is here already costs nothing."
+            )
+        else:
+            out.line(f"{link.name}: it comes when {link.partner} next pushes something or lists again.")
+    if any(stone.owner in ("", "local") for stone in lifted):
+        out.line("An object of our own comes back by import: stixnode import COLLECTION FILE")
     out.record("undeleted", id=stix_id, versions=len(lifted), links=[link.name for link in again])
-    out.next("stixnode sync" if again else "stixnode import COLLECTION FILE")
+    fetched = any(link.carrier == "us" for link in again)
+    out.next("stixnode sync" if fetched else "stixnode import COLLECTION FILE")
     return out.summary(DONE)
 
 

@@ -9,6 +9,7 @@ Reads   link states, feeds, ledger, arrivals, quarantine, accounts, agreements. 
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,18 @@ FAILURES = 3
 LATE_SECONDS = 600
 SILENT_SECONDS = 3_600
 ARRIVALS = 2_000
+WENT_BACK = "went back in time"  # in the reason for which the node itself paused its links
+
+# What was written down of a failure that no further attempt mends, and what to do.
+_HOPELESS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"The terms of \S+ differ"), "stixnode agreement show {agreement}"),
+    (
+        re.compile(r"answered .* with 401\b"),
+        "ask {partner} for a new token for password_file",
+    ),
+    (re.compile(r"answered .* with 403\b"), "call the duty desk of {partner}"),
+    (re.compile(r"does not let us (read|write)"), "stixnode agreement show {agreement}"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +180,8 @@ def _need_of_pause(link: Link, state: LinkState, closed: str, now: int) -> Need 
         return Need("new; nothing crosses yet", f"stixnode plan {link.partner}, then resume", link.name)
     if state.paused:
         # A person closed it, or the node itself when its database went back in time.
-        lost = "went back" in state.pause_reason
-        return Need(state.pause_reason, "stixnode check", link.name) if lost else None
+        lost = WENT_BACK in state.pause_reason
+        return Need(state.pause_reason, f"stixnode resume {link.partner}", link.name) if lost else None
     if link.terms.starts <= now < link.terms.ends:
         return Need(closed, "stixnode check", link.name)
     return None  # not in force: told with the agreement
@@ -180,8 +193,10 @@ def _carried(link: Link, state: LinkState, now: int) -> tuple[str, str, Need | N
         worked = f"{amount(state.failures, 'failure')} in a row, last worked {ago(state.last_success, now)}"
         text = f"{worked}: {state.last_error}"
         quiet = state.last_success is not None and _older(state.last_success, SILENT_SECONDS, now)
-        late = state.failures >= FAILURES or quiet
-        return "failing", text, Need(text, f"stixnode sync {link.name}", link.name) if late else None
+        known = _hopeless(link, state.last_error)
+        late = known is not None or state.failures >= FAILURES or quiet
+        command = known or f"call the duty desk of {link.partner}"
+        return "failing", text, Need(text, command, link.name) if late else None
     if state.last_success is None:
         text = "open, and no round yet; is the worker running?"
         return "idle", text, Need(text, "stixnode run", link.name)
@@ -191,6 +206,14 @@ def _carried(link: Link, state: LinkState, now: int) -> tuple[str, str, Need | N
     if state.last_new is None:
         return "idle", f"{done} {ago(state.last_success, now)}, nothing new yet", None
     return "ok", f"{done} {ago(state.last_success, now)}, newest object {ago(state.last_new, now)}", None
+
+
+def _hopeless(link: Link, error: str) -> str | None:
+    """What to do about a failure that lasts until a person acts; None of one that may pass."""
+    for pattern, command in _HOPELESS:
+        if pattern.search(error):
+            return command.format(agreement=link.terms.agreement, partner=link.partner)
+    return None
 
 
 def _awaited(

@@ -10,8 +10,8 @@ import click
 from node import clock
 from node.cli.asked import Command
 from node.cli.context import Context, with_context
-from node.cli.exits import DONE, exit_code, most_serious
-from node.cli.partner_rounds import opener, print_rounds, run_rounds
+from node.cli.exits import DONE, exit_code, most_serious, remedy_of
+from node.cli.partner_rounds import STOPPED, opener, print_rounds, run_rounds
 from node.cli.printing import Printer, Value, amount
 from node.errors import NodeError
 from node.exchange import feed_rows, ledger
@@ -66,11 +66,13 @@ def plan(context: Context, link: str | None) -> int:
     try:
         for each in chosen:
             try:
-                _print_plan(out, each, _planned(context, each, clients), _there(context, each))
+                found = _planned(context, each, clients)
+                _print_plan(out, each, found, _there(context, each))
+                codes.append(DONE if found.stopped is None else STOPPED[found.stopped])
             except NodeError as cause:
                 codes.append(exit_code(cause))
                 out.line(f"{each.name}: {cause.problem}")
-                out.line(f"  Try: {cause.remedy}")
+                out.remedy(remedy_of(cause), indent=2)
                 fields = {"link": each.name, "problem": cause.problem, "remedy": cause.remedy}
                 out.record("failure", **fields, exit=codes[-1])
     finally:
@@ -129,6 +131,9 @@ def _print_plan(out: Printer, link: Link, found: Plan, there: _There) -> None:
     out.line(f"{link.name:28} {', '.join(words)}")
     if found.closed:
         out.line(f"  closed now: {found.closed}")
+    if found.stopped is not None:
+        out.line(f"  {found.detail}")
+        out.remedy(found.remedy, indent=2)
     withheld: dict[tuple[str, str], list[PlanStep]] = defaultdict(list)
     for step in found.steps:
         if step.outcome == "withheld" or (link.direction == "in" and step.reason):
@@ -140,6 +145,8 @@ def _print_plan(out: Printer, link: Link, found: Plan, there: _There) -> None:
         names = ", ".join(step.stix_id for step in steps[:EXAMPLES])
         out.line(f"    {names}{' ...' if len(steps) > EXAMPLES else ''}")
     fields: dict[str, Value] = {"link": link.name, "direction": link.direction, "closed": found.closed}
+    stopped = None if found.stopped is None else found.stopped.value
+    fields |= {"stopped": stopped, "problem": found.detail, "remedy": found.remedy}
     out.record("plan", **fields, goes=found.changes, counts=found.counts(), complete=found.complete)
     for step in found.steps:
         out.record("step", link=link.name, **step._asdict())

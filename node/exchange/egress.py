@@ -2,8 +2,9 @@
 
 Whatever leaves this node passes here: TAXII objects, versions and manifest, a push, an export. A SOC
 account reads a collection with its own eyes (clearance and audience); a partner reads its feed, and every
-row is judged again by the terms in force at the moment it leaves. The record is committed before the
-first byte leaves: we may hand over twice, never without a trace.
+row is judged again by the terms in force at the moment it leaves; while rows wait to be ranked again after
+a definition changed, none does. The record is committed before the first byte leaves: we may hand over
+twice, never without a trace.
 
 Reads   through store.pages and `feed_rows`; writes feed states and withheld lines
 """
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from node.clock import taxii_time
-from node.exchange import feed_rows, feeds, ledger, links
+from node.exchange import feed_rows, feeds, ledger, links, remarking
 from node.exchange.door import Door
 from node.exchange.feed_rows import FeedRow
 from node.exchange.judging import Candidate, judge
@@ -115,7 +116,10 @@ def read_feed(
     with door.database.reading() as tx:
         while len(records) <= selection.limit:
             chunk = _chunk(tx, link, selection, position, step)
-            for row, one in _released(tx, door, link, chunk, selection, failing, now=now):
+            found = _released(tx, door, link, chunk, selection, failing, now=now)
+            if feeds.are_ranks_stale(tx):
+                break
+            for row, one in found:
                 records.append(
                     Record(row.offered_at, row.stix_id, one.held.version_text, row.spec_version, one.body)
                 )
@@ -168,10 +172,13 @@ def next_batch(door: Door, link: Link, *, now: int, at_most: int, max_bytes: int
         at_most: Objects at most.
         max_bytes: Bytes of body at most, but never less than one object.
     """
+    remarking.work_in(door, now=now)
     with door.database.reading() as tx:
         rows = feed_rows.to_send(tx, link.name, at_most)
         failing: list[tuple[FeedRow, WithheldLine | None]] = []
         found = _released(tx, door, link, rows, None, failing, now=now)
+        if feeds.are_ranks_stale(tx):
+            return []
     items: list[Item] = []
     size = 0
     for row, one in found:
@@ -190,6 +197,7 @@ def bodies_of(door: Door, link: Link, keys: Sequence[Key], *, now: int) -> list[
     the batch without it, and would answer for it without a word about it; it goes with a later batch.
     """
     wanted = set(keys)
+    remarking.work_in(door, now=now)
     with door.database.reading() as tx:
         rows = [
             row
@@ -200,6 +208,8 @@ def bodies_of(door: Door, link: Link, keys: Sequence[Key], *, now: int) -> list[
         found = _released(
             tx, door, link, sorted(rows, key=lambda row: row.offered_at), None, failing, now=now
         )
+        if feeds.are_ranks_stale(tx):
+            return []
     _note(door, link, [], failing, now=now)
     return [_item(row, one) for row, one in found]
 

@@ -117,8 +117,19 @@ _TAKE_OUT = sa.text(
 _DROP = sa.text("delete from feed_row where link = :link and offered_at = :offered_at and state = 0")
 _AGAIN = sa.text("update feed_row set state = 0, message = '' where link = :link and state < 9")
 _STATES = sa.text("select state, count(*), min(offered_at) from feed_row where link = :link group by state")
-_DUE = sa.text("insert into feed_due (link, stix_id) values (:link, :stix_id) on conflict do nothing")
-_TAKE_DUE = sa.text("delete from feed_due where link = :link returning stix_id")
+_COMPANIONS = sa.text("select distinct stix_id from feed_row where link = :link and companion and state < 9")
+# A wish that is there already is written again: who is just taking it is waited for, and takes it anew.
+_DUE = sa.text(
+    "insert into feed_due (link, stix_id) values (:link, :stix_id)"
+    " on conflict (link, stix_id) do update set stix_id = excluded.stix_id"
+)
+_TAKE_DUE = spelled(
+    "delete from feed_due where link = :link and stix_id in"
+    " (select d.stix_id from feed_due d where d.link = :link order by d.stix_id limit :n) returning stix_id",
+    "delete from feed_due where link = :link and stix_id = any(array("
+    "select d.stix_id from feed_due d where d.link = :link order by d.stix_id limit :n for update))"
+    " returning stix_id",
+)
 _SEE_DUE = sa.text("select stix_id from feed_due where link = :link")
 _ANY_DUE = sa.text("select 1 from feed_due where link = :link limit 1")
 
@@ -221,6 +232,11 @@ def take_out(tx: Tx, rows: Iterable[FeedRow]) -> None:
     tx.many(_TAKE_OUT, values)
 
 
+def companions(tx: Tx, link: str) -> list[str]:
+    """The ids that stand in a feed because something else there names them."""
+    return [row[0] for row in tx.rows(_COMPANIONS, link=link)]
+
+
 def offer_again(tx: Tx, link: str) -> None:
     """The partner lost its history: every row in the feed is to be sent again."""
     tx.run(_AGAIN, link=link)
@@ -236,13 +252,14 @@ def add_due(tx: Tx, pairs: Iterable[tuple[str, str]]) -> None:
     tx.many(_DUE, [{"link": link, "stix_id": stix_id} for link, stix_id in sorted(set(pairs))])
 
 
-def take_due(tx: Tx, link: str) -> list[str]:
-    """Take all ids that are due on a link.
+def take_due(tx: Tx, link: str, limit: int) -> list[str]:
+    """Take ids that are due on a link, at most so many at a time.
 
     They are deleted before anything is read of them: who asks for one again meanwhile waits for this
-    transaction and then leaves a new wish, so none is lost between reading and striking off.
+    transaction and then leaves a new wish; and who asked before it, but has not committed, is waited for
+    here. So none is lost between reading and striking off.
     """
-    return [row[0] for row in tx.rows(_TAKE_DUE, link=link)]
+    return [row[0] for row in tx.rows(_TAKE_DUE, link=link, n=limit)]
 
 
 def due(tx: Tx, link: str) -> list[str]:

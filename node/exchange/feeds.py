@@ -10,7 +10,7 @@ is new (their owner row became stricter elsewhere, what they refer to changed, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from node.exchange import companions, feed_rows, ledger, links, remarking
@@ -59,6 +59,13 @@ class _Decided(NamedTuple):
     companion: bool
 
 
+class _Done(NamedTuple):
+    entered: int
+    withheld: int
+    last: int
+    unnamed: bool
+
+
 class _Window(NamedTuple):
     ids: list[str]
     walked: int
@@ -67,7 +74,10 @@ class _Window(NamedTuple):
 
 
 def is_behind(tx: Tx, link: Link, collection: Collection) -> bool:
-    """Whether a feed has anything to examine: one probe for an idle poll."""
+    """Whether a feed has anything to examine: one probe for an idle poll.
+
+    It has while rows wait to be ranked again, for an advance works that in first.
+    """
     found = feed_rows.feed(tx, link.name)
     return (
         found is None
@@ -75,14 +85,24 @@ def is_behind(tx: Tx, link: Link, collection: Collection) -> bool:
         or found.policy_digest != link.policy_digest
         or found.epoch != collection.epoch
         or feed_rows.is_due(tx, link.name)
+        or bool(owners.tasks(tx))
     )
+
+
+def are_ranks_stale(tx: Tx) -> bool:
+    """Whether rows may carry the rank of a definition that was replaced or removed: nothing leaves then.
+
+    Asked after the rows were read: each statement sees what is committed when it starts.
+    """
+    return any(task.kind == "redefined" for task in owners.tasks(tx))
 
 
 def advance(door: Door, link: Link, *, now: int, at_most: int = 10_000) -> Advanced:
     """Examine what is due on one outgoing link, in transactions of its own.
 
     A link that is not in force is left as it is, and so are all while marking definitions wait to be
-    worked in: judged too early, rows would be withheld that may go.
+    worked in: judged too early, rows would be withheld that may go. What began to wait for a reference
+    stays due, once, for the next advance: see `_note_waiting`.
 
     Args:
         door: What the door judges by.
@@ -109,8 +129,8 @@ def preview(tx: Tx, door: Door, link: Link, *, now: int, at_most: int = 100_000)
     steps: list[Step] = []
     due = feed_rows.due(tx, link.name)
     while len(steps) < at_most:
-        window = _window(tx, collection, state.examined, due)
-        due = []
+        window = _window(tx, collection, state.examined, due[:WINDOW])
+        due = due[WINDOW:]
         moment = max(now, collection.last_added)
         standing = {
             row.key for row in feed_rows.by_ids(tx, link.name, window.ids) if row.state != feed_rows.OUT
@@ -148,11 +168,12 @@ def _advance_once(tx: Tx, door: Door, link: Link, *, now: int) -> Advanced:
             tx, link.name
         )  # our history is new: what was confirmed in the old one may be lost
     state = _renewed(state, link, collection)
-    window = _window(tx, collection, state.examined, feed_rows.take_due(tx, link.name))
+    window = _window(tx, collection, state.examined, feed_rows.take_due(tx, link.name, WINDOW))
     decided = _decide(tx, door, link, collection, window.ids, now=max(now, collection.last_added))
-    entered, withheld, last = _carry_out(tx, link, state, window.ids, decided, now=now)
-    feed_rows.save(tx, state._replace(examined=window.examined, last_offered=last))
-    return Advanced(max(window.walked, len(window.ids)), entered, withheld, window.complete)
+    done = _carry_out(tx, link, state, window.ids, decided, now=now)
+    feed_rows.save(tx, state._replace(examined=window.examined, last_offered=done.last))
+    examined = max(window.walked, len(window.ids))
+    return Advanced(examined, done.entered, done.withheld, window.complete and not done.unnamed)
 
 
 def _renewed(state: Feed, link: Link, collection: Collection) -> Feed:
@@ -177,9 +198,11 @@ def _collection(tx: Tx, link: Link) -> Collection:
 
 
 def _window(tx: Tx, collection: Collection, examined: int, due: Sequence[str]) -> _Window:
-    rows = objects.walk(tx, collection.collection_id, examined, WINDOW)
+    """What to examine next: what is due first, then as many new rows as the window still holds."""
+    room = WINDOW - len(due)
+    rows = objects.walk(tx, collection.collection_id, examined, room)
     ids = sorted({stix_id for _, stix_id in rows} | set(due))
-    complete = len(rows) < WINDOW
+    complete = len(rows) < room
     reached = rows[-1][0] if rows else examined
     return _Window(ids, len(rows), max(reached, collection.last_added) if complete else reached, complete)
 
@@ -188,23 +211,32 @@ def _decide(
     tx: Tx, door: Door, link: Link, collection: Collection, ids: Sequence[str], *, now: int
 ) -> list[_Decided]:
     """Every row of the given ids with its decision; companions of what may go stand before it."""
-    rows = objects.bodies_by_ids(tx, collection.collection_id, ids)
+    here = collection.collection_id
     standing = {row.key: row for row in feed_rows.by_ids(tx, link.name, ids) if row.state != feed_rows.OUT}
-    accompanies = {row.stix_id for row in standing.values() if row.companion}
-    organisations = {one.held.stix_id for one in rows if one.held.organisation} - accompanies
-    accompanies |= companions.authors_standing(tx, link, collection.collection_id, organisations)
-    entering = [one for one in rows if key_of(one.held) not in standing]
-    staying = [one for one in rows if key_of(one.held) in standing]
+    accompanies = companions.named_by_standing(tx, link, ids, standing.values())
+    rows = objects.bodies_by_ids(tx, here, ids)
+    # A companion may stand here from another collection; what is none stands by its own collection alone.
+    held_here = {key_of(one.held) for one in rows}
+    brought_along = [
+        row for key, row in standing.items() if key not in held_here and row.stix_id in accompanies
+    ]
+    rows.extend(bodies_of_rows(tx, brought_along).values())
     decisions: dict[Key, Decision] = {}
-    for group, is_entering in ((entering, True), (staying, False)):
-        candidates = [Candidate(one, companion=one.held.stix_id in accompanies) for one in group]
-        for one, decision in zip(
-            group, judge(tx, door, link, candidates, now=now, entering=is_entering), strict=True
-        ):
-            decisions[key_of(one.held)] = decision
+
+    def decide(some: Sequence[HeldBody]) -> None:
+        for entering in (True, False):
+            group = [one for one in some if (key_of(one.held) not in standing) is entering]
+            candidates = [Candidate(one, companion=one.held.stix_id in accompanies) for one in group]
+            found = judge(tx, door, link, candidates, now=now, entering=entering)
+            decisions.update(zip((key_of(one.held) for one in group), found, strict=True))
+
+    decide([one for one in rows if not one.held.organisation])
+    authors = {one.held.created_by for one in rows if _goes(one, decisions)}
+    accompanies |= {one.held.stix_id for one in rows if one.held.organisation} & authors
+    decide([one for one in rows if one.held.organisation])
     decided: list[_Decided] = []
-    going = [one for one in rows if decisions[key_of(one.held)].allowed]
-    for held, decision in companions.of(tx, door, link, going, now=now):
+    going = [one for one in rows if _goes(one, decisions)]
+    for held, decision in companions.of(tx, door, link, here, going, accompanies, now=now):
         decided.append(_Decided(held, decision, companion=True))
     seen = {key_of(one.held) for one in decided}
     for one in rows:
@@ -214,9 +246,14 @@ def _decide(
     return decided
 
 
+def _goes(one: HeldBody, decisions: Mapping[Key, Decision]) -> bool:
+    decision = decisions.get(key_of(one.held))
+    return decision is not None and decision.allowed
+
+
 def _carry_out(
     tx: Tx, link: Link, state: Feed, ids: Sequence[str], decided: Sequence[_Decided], *, now: int
-) -> tuple[int, int, int]:
+) -> _Done:
     last = state.last_offered
     touched = sorted({one.held.stix_id for one in decided} | set(ids))
     known = {row.key: row for row in feed_rows.by_ids(tx, link.name, touched)}
@@ -225,11 +262,8 @@ def _carry_out(
     lines: list[WithheldLine] = []
     # Of a companion that was not examined itself only the version decided about may lose its line.
     examined, about = set(ids), {key_of(one.held) for one in decided}
-    gone = {
-        line_key(line): line
-        for line in ledger.withheld(tx, link.name, touched)
-        if line.stix_id in examined or line_key(line) in about
-    }
+    before = {line_key(line): line for line in ledger.withheld(tx, link.name, touched)}
+    gone = {key for key in before if key.stix_id in examined or key in about}
     for one in decided:
         key = key_of(one.held)
         row = known.pop(key, None)
@@ -241,18 +275,43 @@ def _carry_out(
             continue
         if row is not None and stands:
             leaving.append(row)
-        gone.pop(key, None)
+        gone.discard(key)
         lines.append(withheld_line(link, one.held, one.decision, now=now))
-    leaving.extend(
-        row
-        for row in known.values()
-        if row.state != feed_rows.OUT and row.stix_id in examined and row.collection_id == state.collection_id
-    )
+    leaving.extend(row for row in known.values() if row.state != feed_rows.OUT and row.stix_id in examined)
     feed_rows.take_out(tx, leaving)
     feed_rows.put(tx, fresh)
-    ledger.let_go(tx, link.name, list(gone))
+    ledger.let_go(tx, link.name, gone)
     ledger.withhold(tx, lines)
-    return len(fresh), len(lines), last
+    _note_waiting(tx, link, lines, before)
+    return _Done(len(fresh), len(lines), last, _note_unnamed(tx, link, leaving))
+
+
+def _note_waiting(
+    tx: Tx, link: Link, lines: Sequence[WithheldLine], before: Mapping[Key, WithheldLine]
+) -> None:
+    """What begins to wait for a reference is judged once more, by the next advance.
+
+    Who wrote that reference while we judged could not see, before this transaction, that anything waits
+    for it, and so left no wish.
+    """
+    waiting = [line for line in lines if line.waits_for is not None]
+    feed_rows.add_due(
+        tx,
+        [
+            (link.name, line.stix_id)
+            for line in waiting
+            if line_key(line) not in before or before[line_key(line)].waits_for != line.waits_for
+        ],
+    )
+
+
+def _note_unnamed(tx: Tx, link: Link, leaving: Sequence[FeedRow]) -> bool:
+    """With what leaves, its companions may have lost the last that names them: they are judged anew."""
+    if all(row.companion for row in leaving):
+        return False
+    left = [(link.name, stix_id) for stix_id in feed_rows.companions(tx, link.name)]
+    feed_rows.add_due(tx, left)
+    return bool(left)
 
 
 def _offer(link: Link, one: _Decided, offered_at: int) -> FeedRow:

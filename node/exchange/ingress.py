@@ -116,6 +116,7 @@ class _Item:
 @dataclass(slots=True)
 class _Batch:
     door: Door
+    collection: Collection
     source: Source
     now: int
     accepted: bool = False
@@ -124,7 +125,7 @@ class _Batch:
 
     def __post_init__(self) -> None:
         link, restate = self.source.link, self.source.restate
-        self.bringer = bringer_of(link, restate=restate, accepted=self.accepted)
+        self.bringer = bringer_of(self.door, self.collection, link, restate=restate, accepted=self.accepted)
 
     @property
     def origin(self) -> str:
@@ -155,7 +156,7 @@ def admit(
     Returns:
         One result for each body, in the same order; their counts; the arrival.
     """
-    return _admit(tx, collection, bodies, _Batch(door, source, now), arrival_id)
+    return _admit(tx, collection, bodies, _Batch(door, collection, source, now), arrival_id)
 
 
 def accept(tx: Tx, door: Door, entry: str, *, actor: str, reason: str, now: int) -> Result:
@@ -176,7 +177,8 @@ def accept(tx: Tx, door: Door, entry: str, *, actor: str, reason: str, now: int)
             remedy=f"Put its agreement back, or run: stixnode quarantine discard {entry}",
         )
     quarantine.decide(tx, entry, state="accepted", actor=actor, reason=reason, now=now)
-    batch = _Batch(door, Source("accept", actor, link, place=entry), now, accepted=True)
+    source = Source("accept", actor, link, place=entry)
+    batch = _Batch(door, collection, source, now, accepted=True)
     report = _admit(tx, collection, [found.body], batch, None)
     result = report.results[0]
     if result.failed:
@@ -216,9 +218,7 @@ def _admit(
     for item in sorted(items, key=lambda item: 4 if item.one is None else sort_order(item.one.type)):
         _decide(item, known, batch)
     flow_id = 0 if source.link is None else _flow_number(tx, source.link)
-    placing.place(
-        tx, known, batch.placement, origin=batch.origin, flow_id=flow_id, arrival_id=arrival_id, now=now
-    )
+    placing.place(tx, known, batch.placement, batch.bringer, flow_id=flow_id, arrival_id=arrival_id, now=now)
     report = _enter(tx, collection, items, known, batch, arrival_id)
     written = batch.placement.written_ids()
     if written:
@@ -364,4 +364,5 @@ def _enter(
 
 
 def _flow_number(tx: Tx, link: Link) -> int:
-    return catalog.flow_number(tx, f"{link.terms.agreement}/{link.flow}/{link.partner}", link.audience)
+    name = f"{link.terms.agreement}/{link.flow}/{link.partner}"
+    return catalog.flow_number(tx, name, link.audience, keep_days=link.keep_days)

@@ -60,7 +60,8 @@ def judge(
     for one, names in zip(candidates, refs, strict=True):
         held = one.row.held
         lines = [line for line in brought.get(held.stix_id, ()) if _is_of(line, held)]
-        flows = {(line.partner, line.link.split("/")[1]) for line in lines}
+        # An echo only gives back what we released to that partner: it is ours to pass on, not its own.
+        flows = {(line.partner, line.link.split("/")[1]) for line in lines if line.outcome != "echo"}
         decisions.append(
             decide_egress(
                 facts_of(held, owner_rows, companion=one.companion),

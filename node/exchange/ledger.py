@@ -3,7 +3,7 @@
 A line is keyed by key and digest, never by a row's place. `version` is 0 for objects without an instant
 of their own, which are known by their digest alone.
 
-Writes  tables received, withheld
+Reads   tables feed_row and link, to tell an echo; writes tables received, withheld
 """
 
 from __future__ import annotations
@@ -65,14 +65,26 @@ _RECEIVE = sa.text(
     " values (:stix_id, :spec_version, :version, :digest, :link, :partner, :outcome, :reason,"
     " :epoch, :arrival_id, :at)"
     " on conflict (stix_id, spec_version, version, digest, link) do update set outcome = case"
-    " when received.outcome in ('stored', 'restated') and excluded.outcome = 'duplicate' then"
-    " received.outcome"
+    " when received.outcome in ('stored', 'restated') and excluded.outcome in ('duplicate', 'echo')"
+    " then received.outcome"
+    " when received.outcome = 'echo' and excluded.outcome in ('duplicate', 'suppressed') then 'echo'"
+    " when received.outcome in ('duplicate', 'suppressed', 'variant') and excluded.outcome = 'echo'"
+    " then received.outcome"
     " else excluded.outcome end, reason = excluded.reason, epoch = excluded.epoch, at = excluded.at,"
     " arrival_id = excluded.arrival_id"
 )
 _RECEIVED_BY_IDS = spelled(
     f"select {_RECEIVED} from json_each(:ids) j cross join received r on r.stix_id = j.value",
     f"select {_RECEIVED} from unnest(cast(:ids as text[])) j(id) join received r on r.stix_id = j.id",
+)
+_RELEASED_TO = spelled(
+    "select f.stix_id, f.spec_version, f.version, f.digest from json_each(:ids) j"
+    " cross join link l on l.partner = :partner cross join feed_row f"
+    " on f.link = l.name and f.stix_id = j.value where f.state > 0",
+    # The pairs stay together: apart, a link that statistics do not know is read whole.
+    "select f.stix_id, f.spec_version, f.version, f.digest from (select l.name, j.id from link l"
+    " cross join unnest(cast(:ids as text[])) j(id) where l.partner = :partner offset 0) w"
+    " join feed_row f on f.link = w.name and f.stix_id = w.id where f.state > 0",
 )
 _OUTCOMES = sa.text(
     "select link, outcome, reason, count(*) from received group by link, outcome, reason order by"
@@ -115,8 +127,30 @@ _REASONS = sa.text("select link, reason, count(*) from withheld group by link, r
 
 
 def note_received(tx: Tx, lines: Sequence[ReceivedLine]) -> None:
-    """Enter what a link brought; a later duplicate does not hide that it was stored."""
-    tx.many(_RECEIVE, [line._asdict() for line in lines])
+    """Enter what a link brought; a later duplicate does not hide that it was stored.
+
+    A duplicate of what that very partner had from us before is an echo, if it never brought it until
+    then: it gives nothing back but ours, and its terms say nothing about it. Whoever brought a text of
+    its own accord first is not made an echo later.
+    """
+    again: dict[str, set[str]] = {}
+    for line in lines:
+        if line.outcome == "duplicate":
+            again.setdefault(line.partner, set()).add(line.stix_id)
+    ours = {
+        (partner, Key(row[0], row[1], row[2], bytes(row[3])))
+        for partner, ids in again.items()
+        for row in tx.rows(_RELEASED_TO, ids=tx.listed(sorted(ids)), partner=partner)
+    }
+    tx.many(
+        _RECEIVE,
+        [
+            line._replace(outcome="echo")._asdict()
+            if line.outcome == "duplicate" and (line.partner, Key(*line[:4])) in ours
+            else line._asdict()
+            for line in lines
+        ],
+    )
 
 
 def received(tx: Tx, ids: Iterable[str]) -> dict[str, list[ReceivedLine]]:

@@ -1,8 +1,10 @@
 """Put what a batch decided into the tables: dates, flags, ranks, owner rows, history.
 
 A row's `date_added` is taken only for what is really written. A row that becomes visible to readers who
-may already have passed it (its rank was loosened) takes a new `date_added`, so that a reader who resumes
-misses nothing; a row that becomes stricter stays where it is and is seen no more.
+may already have passed it (its rank was loosened, or it became last again) takes a new `date_added`, so that
+a reader who resumes misses nothing; a row that becomes stricter stays where it is and is seen no more.
+
+Two writers of one id in two collections meet at its owner row: whoever comes second begins again.
 
 Writes  through store.objects, store.owners, store.catalog
 """
@@ -13,12 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from node.clock import taxii_time
+from node.errors import StoreBusy
 from node.exchange.situation import Known
 from node.sharing.admission import Action, Arriving, Bringer, Flags, Verdict, flags_of, owner_of_new
 from node.stix.objects import StixObject
 from node.store import catalog, objects, owners
 from node.store.database import Tx
-from node.store.objects import Held, NewRow, Replaced
+from node.store.objects import Flagged, Held, NewRow, Replaced
 
 
 @dataclass(slots=True)
@@ -77,7 +80,7 @@ def definition_of(one: StixObject, origin: str) -> owners.Definition:
 
 
 def place(
-    tx: Tx, known: Known, placement: Placement, *, origin: str, flow_id: int, arrival_id: int, now: int
+    tx: Tx, known: Known, placement: Placement, bringer: Bringer, *, flow_id: int, arrival_id: int, now: int
 ) -> None:
     """Write everything the batch decided, under the collection's lock.
 
@@ -85,16 +88,20 @@ def place(
         tx: The batch's transaction.
         known: The situation, for the rows and owner rows held before.
         placement: What to write; the dates and the version texts of objects without one are filled in.
-        origin: `local` or the partner.
+        bringer: Who brings it; the origin of its rows.
         flow_id: Number of the flow that brings it; 0 for local.
         arrival_id: The arrival of the batch.
         now: Microseconds.
+
+    Raises:
+        StoreBusy: Another writer changed one of the ids since they were looked up; begin again.
     """
+    origin = bringer.name
     collection_id = known.collection.collection_id
     for loser, reason in placement.losers:
-        _keep_history(tx, collection_id, loser, origin, reason, now)
+        _keep_history(tx, collection_id, loser, origin, reason, flow_id, now)
     for draft, reason in placement.superseded:
-        _keep_history(tx, collection_id, draft.one, origin, reason, now)
+        _keep_history(tx, collection_id, draft.one, origin, reason, flow_id, now)
     if not placement.drafts:
         return
     dates = catalog.take_dates(tx, collection_id, len(placement.drafts), now=now)
@@ -109,8 +116,8 @@ def place(
     by_id: dict[str, list[Draft]] = {}
     for draft in placement.drafts:
         by_id.setdefault(draft.one.id, []).append(draft)
-    changed = _owner_rows(known, by_id)
-    owners.put_owners(tx, list(changed.values()))
+    changed = _owner_rows(known, by_id, bringer)
+    _put_owners(tx, known, by_id, changed)
     _restrict_elsewhere(tx, known, changed, now)
     _write_rows(tx, known, by_id, changed, origin, flow_id, arrival_id, now)
 
@@ -131,6 +138,7 @@ def _make_room(tx: Tx, known: Known, draft: Draft, origin: str, now: int) -> Non
                 held.spec_version,
                 held.origin,
                 reason,
+                held.flow_id,
                 held.digest,
                 body,
             ),
@@ -138,12 +146,16 @@ def _make_room(tx: Tx, known: Known, draft: Draft, origin: str, now: int) -> Non
         objects.remove(tx, held)
         known.held[one.id].remove(held)
         catalog.bump(tx, held.collection_id, rewritten=True)
+        left = {row.origin for row in (*known.held[one.id], *known.elsewhere.get(one.id, ()))}
+        if one.meaning is not None and held.origin not in (origin, *left):
+            owners.drop_definition(tx, one.id, held.origin, now=now)
     for stone in known.tombstones.get(one.id, ()):
         if stone.digest == one.digest and stone.spec_version == one.spec_version:
             owners.lift(tx, stone)
 
 
-def _owner_rows(known: Known, by_id: dict[str, list[Draft]]) -> dict[str, owners.Owner]:
+def _owner_rows(known: Known, by_id: dict[str, list[Draft]], bringer: Bringer) -> dict[str, owners.Owner]:
+    in_room = bringer.partner is not None and bringer.either_may_edit and not bringer.accepted
     changed: dict[str, owners.Owner] = {}
     for stix_id, drafts in by_id.items():
         if drafts[0].one.observable:
@@ -155,25 +167,46 @@ def _owner_rows(known: Known, by_id: dict[str, list[Draft]]) -> dict[str, owners
         ranks = [draft.rank for draft in drafts if draft.place == newest]
         rows = (*known.held.get(stix_id, ()), *known.elsewhere.get(stix_id, ()))
         ranks.extend(row.rank for row in rows if row.version == newest)
+        if before is not None and in_room and known.elsewhere.get(stix_id):
+            ranks.append(before.rank)  # whoever may edit in a room may not loosen what lies elsewhere
         owner = known.new_owners[stix_id] if before is None else before.owner
         changed[stix_id] = owners.Owner(stix_id, owner, max(ranks), newest)
     return changed
 
 
+def _put_owners(
+    tx: Tx, known: Known, by_id: dict[str, list[Draft]], changed: dict[str, owners.Owner]
+) -> None:
+    before = {stix_id: known.owners[stix_id] for stix_id in by_id if stix_id in known.owners}
+    new = [row for stix_id, row in changed.items() if stix_id not in before]
+    alone = owners.hold_owners(tx, before) == before and owners.add_owners(tx, new)
+    old = [row for stix_id, row in changed.items() if stix_id in before]
+    reranked = [row.stix_id for row in old if row.rank != before[row.stix_id].rank]
+    if alone and reranked:
+        # Only a new rank reaches into other collections; rows may have come there since.
+        collection_id = known.collection.collection_id
+        for stix_id, rows in objects.held_by_ids(tx, reranked).items():
+            others = {row for row in rows if row.collection_id != collection_id}
+            alone = alone and others == set(known.elsewhere.get(stix_id, ()))
+    if not alone:
+        raise StoreBusy(
+            "Another writer changed the same objects in another collection at the same moment.",
+            remedy="Nothing was stored; try again.",
+        )
+    owners.put_owners(tx, old)
+
+
 def _restrict_elsewhere(tx: Tx, known: Known, changed: dict[str, owners.Owner], now: int) -> None:
-    touched: set[int] = set()
     for stix_id, row in changed.items():
         elsewhere = known.elsewhere.get(stix_id, ())
-        looser = {held.collection_id for held in elsewhere if held.effective_rank < row.rank}
+        looser = any(held.effective_rank < row.rank for held in elsewhere)
         if looser:
             objects.tighten_elsewhere(
                 tx, stix_id, rank=row.rank, except_collection=known.collection.collection_id
             )
-            touched |= looser
-        if any(held.effective_rank > max(held.rank, row.rank) for held in elsewhere):
+        # The other collections' own rows are not locked here; the task bumps and dates under their locks.
+        if looser or any(held.effective_rank > max(held.rank, row.rank) for held in elsewhere):
             owners.add_task(tx, "id", stix_id, now=now)
-    for collection_id in sorted(touched):
-        catalog.bump(tx, collection_id, rewritten=True)
 
 
 def _write_rows(
@@ -188,7 +221,7 @@ def _write_rows(
 ) -> None:
     collection_id = known.collection.collection_id
     flags_by_date: dict[int, Flags] = {}
-    flips: list[tuple[int, bool, bool, bool]] = []
+    flagged: list[tuple[Held, Flags]] = []
     ranked: list[tuple[Held, int]] = []
     for stix_id, drafts in by_id.items():
         rows = known.held.get(stix_id, [])
@@ -197,13 +230,7 @@ def _write_rows(
         flags = flags_of(entries)
         for draft, its in zip(drafts, flags[len(rows) :], strict=True):
             flags_by_date[draft.added] = its
-        for row, its in zip(rows, flags, strict=False):
-            if (row.is_first, row.is_last, row.is_newest_spec) != (
-                its.is_first,
-                its.is_last,
-                its.is_newest_spec,
-            ):
-                flips.append((row.added, its.is_first, its.is_last, its.is_newest_spec))
+        flagged.extend(zip(rows, flags, strict=False))
         if stix_id in changed:
             ranked.extend((row, max(row.rank, changed[stix_id].rank)) for row in rows)
     owner_ranks = {stix_id: row.rank for stix_id, row in known.owners.items()}
@@ -215,10 +242,47 @@ def _write_rows(
         _row(collection_id, draft, flags_by_date[draft.added], owner_ranks, origin, flow_id, arrival_id)
         for draft in drafts_in_order
     ]
-    objects.set_flags(tx, collection_id, flips)
-    catalog.bump(tx, collection_id, superseded=bool(flips))
+    moved = reflag(tx, collection_id, flagged, now=now)
+    ranked = [(row._replace(added=moved.get(row.added, row.added)), effective) for row, effective in ranked]
     rerank(tx, collection_id, ranked, now=now)
     objects.insert(tx, new_rows)
+
+
+def reflag(tx: Tx, collection_id: int, flagged: Sequence[tuple[Held, Flags]], *, now: int) -> dict[int, int]:
+    """Write new flags of held rows; a row that becomes last again takes a new `date_added`.
+
+    Only a removal or a restate can raise a row; a further version only lowers others.
+
+    Args:
+        tx: A transaction that holds the collection's lock.
+        collection_id: Where the rows stand.
+        flagged: Rows with the flags that they must have.
+        now: Microseconds.
+
+    Returns:
+        Old date -> new date of the rows that moved.
+    """
+    changed = [
+        (row, its)
+        for row, its in flagged
+        if (row.is_first, row.is_last, row.is_newest_spec) != (its.is_first, its.is_last, its.is_newest_spec)
+    ]
+    risen = [
+        row.added
+        for row, its in changed
+        if its.is_last and (not row.is_last or (its.is_newest_spec and not row.is_newest_spec))
+    ]
+    moved = dict(zip(risen, catalog.take_dates(tx, collection_id, len(risen), now=now), strict=True))
+    objects.set_flags(
+        tx,
+        collection_id,
+        [
+            Flagged(row.added, its.is_first, its.is_last, its.is_newest_spec, moved.get(row.added, row.added))
+            for row, its in changed
+        ],
+    )
+    catalog.bump(tx, collection_id, rewritten=bool(moved), superseded=bool(changed))
+    return moved
 
 
 def rerank(tx: Tx, collection_id: int, ranked: Sequence[tuple[Held, int]], *, now: int) -> int:
@@ -288,18 +352,21 @@ def _row(
     )
 
 
-def _keep_history(tx: Tx, collection_id: int, one: StixObject, origin: str, reason: str, now: int) -> None:
+def _keep_history(
+    tx: Tx, collection_id: int, one: StixObject, origin: str, reason: str, flow_id: int, now: int
+) -> None:
     objects.to_history(
         tx,
         Replaced(
             collection_id,
             now,
             one.id,
-            0,
+            now,
             one.version or 0,
             one.spec_version,
             origin,
             reason,
+            flow_id,
             one.digest,
             one.body,
         ),

@@ -2,7 +2,8 @@
 
 Entries are keyed by link, key and digest, so a partner that sends the same bytes again adds nothing.
 A discarded entry is remembered and the same bytes are not asked about again. An entry closes itself
-when its key arrives lawfully.
+when its key arrives lawfully. One that was accepted or closed waits again when the same bytes are set
+aside once more, for then they are not held any longer. Retention empties the body; the entry stays.
 
 Writes  table quarantine
 """
@@ -49,8 +50,18 @@ _PUT = sa.text(
     " :collection_id,"
     " :stix_id, :spec_version, :version, :reason, :detail, 'waiting', '', '', null, :arrival_id,"
     " :at, :digest, :body)"
-    " on conflict (entry) do update set state = case when quarantine.state = 'closed' then 'waiting' else"
-    " quarantine.state end, reason = excluded.reason, detail = excluded.detail"
+    " on conflict (entry) do update set state = 'waiting', reason = excluded.reason,"
+    " detail = excluded.detail,"
+    " at = case when quarantine.state = 'waiting' then quarantine.at else excluded.at end,"
+    " decided_by = '', decision_reason = '', decided_at = null, arrival_id = excluded.arrival_id,"
+    " body = excluded.body where quarantine.state <> 'discarded'"
+)
+_ERASE = sa.text(
+    "update quarantine set body = :nothing,"
+    " decision_reason = case when state = 'waiting' then 'erased' else decision_reason end,"
+    " decided_at = case when state = 'waiting' then :now else decided_at end,"
+    " state = case when state = 'waiting' then 'closed' else state end"
+    " where link = :link and collection_id = :c and at < :before and length(body) > 0"
 )
 _DISCARDED = spelled(
     "select q.stix_id, q.digest from json_each(:ids) j cross join quarantine q on q.link = :link and"
@@ -102,7 +113,7 @@ def set_aside(
     arrival_id: int,
     now: int,
 ) -> str:
-    """Put an object aside for a person; the entry's name. Putting it aside again changes nothing."""
+    """Put an object aside for a person; the entry's name. One that waits already is not doubled."""
     entry = name_of(link, key)
     tx.run(
         _PUT,
@@ -135,6 +146,11 @@ def close(tx: Tx, keys: Sequence[Key], *, now: int) -> None:
         return
     waiting = {row[0] for row in tx.rows(_WAITING_IDS, ids=tx.listed(sorted({key.stix_id for key in keys})))}
     tx.many(_CLOSE, [{**key._asdict(), "now": now} for key in keys if key.stix_id in waiting])
+
+
+def erase(tx: Tx, link: str, collection_id: int, before: int, *, now: int) -> int:
+    """Erase the bodies of what one link brought before a moment; how many. What waited is closed."""
+    return tx.run(_ERASE, link=link, c=collection_id, before=before, now=now, nothing=b"")
 
 
 def entries(tx: Tx, *, state: str = "waiting", link: str = "", limit: int = 1000) -> list[Entry]:

@@ -2,7 +2,8 @@
 
 A definition may arrive long after the objects that name it. Storing it leaves a task; the task takes
 each collection's lock in turn, so that no transaction holds two for long, and feeds advance after it.
-Rows that become visible thereby take a new `date_added` (see `placing.rerank`).
+Rows that become visible thereby take a new `date_added` (see `placing.rerank`). An owner row is held before
+the rows of its id are read, because another collection's writer may be at the same id.
 
 Reads and writes through store.objects and store.owners
 """
@@ -13,6 +14,8 @@ from collections.abc import Sequence
 
 from node.exchange import due, placing
 from node.exchange.door import Door
+from node.exchange.situation import is_room
+from node.sharing.admission import LOCAL
 from node.stix import markings
 from node.stix.objects import marking_refs
 from node.store import catalog, objects, owners
@@ -27,8 +30,13 @@ def work_in(door: Door, *, now: int) -> int:
     """Rank again what waits for it, in transactions of its own; how many rows changed.
 
     Safe to call at any time, from several processes, and again after a crash: the tasks are struck off
-    only when every collection has been worked through.
+    only when every collection has been worked through. A second pass does what the first one left for
+    other collections.
     """
+    return sum(_work_once(door, now=now) for _ in range(2))
+
+
+def _work_once(door: Door, *, now: int) -> int:
     with door.database.reading() as tx:
         tasks = owners.tasks(tx)
         if not tasks:
@@ -74,7 +82,9 @@ def _chunk(
     rows = read(tx, collection_id, after, CHUNK)
     fresh: list[HeldBody] = []
     for one in rows:
-        meanings = owners.meanings_for(known, one.held.origin, public=door.parties.public)
+        meanings = owners.meanings_for(
+            known, one.held.origin, public=door.parties.public, created_by=one.held.created_by
+        )
         rank = markings.rank(marking_refs(one.body), meanings)
         if rank != one.held.rank:
             fresh.append(HeldBody(one.held._replace(rank=rank), one.body))
@@ -88,17 +98,18 @@ def _rank(tx: Tx, door: Door, collection: Collection, rows: Sequence[Held], *, n
         return 0
     ids = {row.stix_id for row in rows}
     by_place = {(row.collection_id, row.added): row for row in rows}
+    before = owners.hold_owners(tx, ids)
     held = objects.held_by_ids(tx, ids)
-    before = owners.owners(tx, ids)
+    rooms = {one.collection_id for one in catalog.collections(tx) if is_room(door, one)}
     after: dict[str, owners.Owner] = {}
     for stix_id, owner in before.items():
-        same = [
-            by_place.get((row.collection_id, row.added), row)
-            for row in held.get(stix_id, ())
-            if row.version == owner.newest_version
-        ]
+        every = [by_place.get((row.collection_id, row.added), row) for row in held.get(stix_id, ())]
+        same = [row for row in every if row.version == owner.newest_version]
         if same and not same[0].observable:
-            after[stix_id] = owner._replace(rank=max(row.rank for row in same))
+            rank = max(row.rank for row in same)
+            if _from_rooms(same, rooms) and not all(row.collection_id in rooms for row in every):
+                rank = max(rank, owner.rank)  # as `placing` has it: a room loosens nothing elsewhere
+            after[stix_id] = owner._replace(rank=rank)
     changed_owners = [owner for stix_id, owner in after.items() if owner != before[stix_id]]
     owners.put_owners(tx, changed_owners)
     ranked: list[tuple[Held, int]] = []
@@ -132,16 +143,25 @@ def _rank(tx: Tx, door: Door, collection: Collection, rows: Sequence[Held], *, n
     return len(rows)
 
 
+def _from_rooms(rows: Sequence[Held], rooms: set[int]) -> bool:
+    """Whether partners alone brought these rows, into joint rooms."""
+    return all(row.collection_id in rooms and row.origin != LOCAL for row in rows)
+
+
 def _ids(tx: Tx, door: Door, collection_id: int, ids: Sequence[str], *, now: int) -> int:
-    """Bring the effective ranks of some ids in one collection in line with their owner rows."""
+    """Bring the effective ranks of some ids in one collection in line with their owner rows.
+
+    Remembered pages become invalid even if no rank changes here: rows may have been tightened in place.
+    """
     collection = catalog.lock(tx, collection_id)
-    owner_rows = owners.owners(tx, ids)
+    owner_rows = owners.hold_owners(tx, ids)
     ranked: list[tuple[Held, int]] = []
     for stix_id, rows in objects.held_by_ids(tx, ids).items():
         for row in rows:
             if row.collection_id == collection_id and not row.observable and stix_id in owner_rows:
                 ranked.append((row, max(row.rank, owner_rows[stix_id].rank)))
     changed = placing.rerank(tx, collection.collection_id, ranked, now=now)
+    catalog.bump(tx, collection_id, rewritten=bool(ranked))
     if changed:
         due.note_removed(tx, door, collection, [row.stix_id for row, _ in ranked])
     return changed

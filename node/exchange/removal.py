@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from node.audit import log
-from node.exchange import due
+from node.exchange import due, placing
 from node.exchange.door import Door
 from node.exchange.selection import Versions, chosen
-from node.sharing.admission import flags_of
+from node.sharing.admission import Flags, flags_of
 from node.store import catalog, objects, owners
 from node.store.catalog import Collection
 from node.store.database import Tx
@@ -69,7 +69,10 @@ def remove(
 def bury(
     tx: Tx, door: Door, collection: Collection, going: Sequence[Held], *, reason: str, actor: str, now: int
 ) -> None:
-    """Remove rows, leave tombstones, and put in order what depended on them."""
+    """Remove rows, leave tombstones, and put in order what depended on them.
+
+    An older version that becomes last again takes a new `date_added`: see `placing.reflag`.
+    """
     ids = sorted({row.stix_id for row in going})
     known = owners.owners(tx, ids)
     owners.bury(
@@ -92,20 +95,15 @@ def bury(
     for row in going:
         objects.remove(tx, row)
     held = objects.held_by_ids(tx, ids)
-    flips: list[tuple[int, bool, bool, bool]] = []
+    flagged: list[tuple[Held, Flags]] = []
     for stix_id in ids:
         rows = [row for row in held.get(stix_id, ()) if row.collection_id == collection.collection_id]
         if not rows:
             continue
         flags = flags_of([(row.spec_version, row.version, row.revoked) for row in rows])
-        flips.extend(
-            (row.added, its.is_first, its.is_last, its.is_newest_spec)
-            for row, its in zip(rows, flags, strict=True)
-            if (row.is_first, row.is_last, row.is_newest_spec)
-            != (its.is_first, its.is_last, its.is_newest_spec)
-        )
-    objects.set_flags(tx, collection.collection_id, flips)
-    catalog.bump(tx, collection.collection_id, rewritten=True, superseded=bool(flips))
+        flagged.extend(zip(rows, flags, strict=True))
+    placing.reflag(tx, collection.collection_id, flagged, now=now)
+    catalog.bump(tx, collection.collection_id, rewritten=True)
     for row in going:
         held_still = any(other.origin == row.origin for other in held.get(row.stix_id, ()))
         if row.type == "marking-definition" and not held_still:

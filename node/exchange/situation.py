@@ -39,7 +39,7 @@ class Known:
     versions: dict[str, list[Version]] = field(default_factory=dict)
     new_owners: dict[str, str] = field(default_factory=dict)
     elsewhere: dict[str, list[objects.Held]] = field(default_factory=dict)
-    meanings: dict[str, Mapping[str, int]] = field(default_factory=dict)
+    meanings: dict[tuple[str, bool], Mapping[str, int]] = field(default_factory=dict)
 
     def situation(self, one: StixObject, arriving: Arriving) -> Situation:
         """What the table of arrivals asks about one object's id."""
@@ -64,14 +64,18 @@ class Known:
             tombstone=buried,
             released=self.released.get(key, ()) if self.released else (),
             discarded=(one.id, version.digest) in self.discarded,
+            stood_here=one.id in self.tombstones,
         )
 
     def rank(self, one: StixObject, origin: str) -> int:
-        """The object's own rank by the definitions that count for its origin."""
-        if origin not in self.meanings:
-            known = owner_rows.meanings_for(self.definitions, origin, public=self.door.parties.public)
-            self.meanings[origin] = known
-        return markings.rank(one.marking_refs, self.meanings[origin])
+        """The object's own rank by the definitions that count for its origin and author."""
+        public = self.door.parties.public
+        kind = (origin, one.created_by in public)
+        if kind not in self.meanings:
+            self.meanings[kind] = owner_rows.meanings_for(
+                self.definitions, origin, public=public, created_by=one.created_by
+            )
+        return markings.rank(one.marking_refs, self.meanings[kind])
 
     def held_row(self, one: StixObject) -> objects.Held | None:
         """The stored row of exactly this version in this collection."""
@@ -93,8 +97,13 @@ class Known:
 
 
 def gather(tx: Tx, door: Door, collection: Collection, link: Link | None, ids: Iterable[str]) -> Known:
-    """Look up everything the table of arrivals may ask about the given ids."""
+    """Look up everything the table of arrivals may ask about the given ids.
+
+    Owner rows are read first: `placing` holds them and compares, so that rows of other collections, read
+    later, are known to have stood still since.
+    """
     wanted = set(ids)
+    owner_rows_before = owner_rows.owners(tx, wanted)
     here: dict[str, list[objects.Held]] = {}
     elsewhere: dict[str, list[objects.Held]] = {}
     for stix_id, rows in objects.held_by_ids(tx, wanted).items():
@@ -106,7 +115,7 @@ def gather(tx: Tx, door: Door, collection: Collection, link: Link | None, ids: I
         door=door,
         collection=collection,
         held=here,
-        owners=owner_rows.owners(tx, wanted),
+        owners=owner_rows_before,
         tombstones=owner_rows.tombstones(tx, collection.collection_id, wanted),
         released={} if back is None else feed_rows.released(tx, back.name, wanted),
         discarded=set() if link is None else quarantine.discarded(tx, link.name, wanted),
@@ -132,8 +141,19 @@ def arriving_of(one: StixObject, door: Door) -> Arriving:
     return Arriving(one.id, version_of(one), door.parties.claimant(one.created_by))
 
 
-def bringer_of(link: Link | None, *, restate: bool, accepted: bool) -> Bringer:
+def is_room(door: Door, collection: Collection) -> bool:
+    """Whether partners may edit what stands in a collection, and so may our own people."""
+    return any(
+        link.terms.either_may_edit
+        for link in door.links
+        if link.direction == "in" and link.collection == collection.alias
+    )
+
+
+def bringer_of(
+    door: Door, collection: Collection, link: Link | None, *, restate: bool, accepted: bool
+) -> Bringer:
     """Who brings it, as the table of arrivals sees them."""
     if link is None:
-        return Bringer(restate=restate)
+        return Bringer(restate=restate, either_may_edit=is_room(door, collection))
     return Bringer(partner=link.partner, either_may_edit=link.terms.either_may_edit, accepted=accepted)

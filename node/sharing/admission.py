@@ -95,6 +95,7 @@ class Situation:
         tombstone: Reason of the tombstone of exactly this key and digest, or None.
         released: Digests that we released of this key to the very link it arrives by.
         discarded: Whether a person discarded exactly this key and digest from this link before.
+        stood_here: Whether versions of the id, no longer held, stood in the collection.
     """
 
     held: Collection[Version]
@@ -102,6 +103,7 @@ class Situation:
     tombstone: str | None = None
     released: Collection[bytes] = ()
     discarded: bool = False
+    stood_here: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ class Bringer:
     Args:
         partner: The partner whose link it is; None for a local POST or an import.
         restate: `import --restate`: what is ours or nobody's may be replaced under its key.
-        either_may_edit: The flow is a joint room: no ownership.
+        either_may_edit: The collection is a joint room: no ownership of what stands in it.
         accepted: A person let it out of the quarantine; it is not set aside again.
     """
 
@@ -200,12 +202,14 @@ def _same_key_other_digest(
 
 def _version_not_held(arriving: Arriving, situation: Situation, bringer: Bringer, *, now: int) -> Verdict:
     partner, owner = bringer.partner, situation.owner
+    # A room shares what is in it, not every id: what never stood there is its owner's alone.
+    shared = bringer.either_may_edit and bool(situation.held or situation.stood_here or owner is None)
     if partner is not None and not bringer.accepted:
         if _in_the_future(arriving, now):
             return _aside(
                 "future_timestamp", "Its `created` or `modified` is more than 24 hours ahead of our clock."
             )
-        if not bringer.either_may_edit:
+        if not shared:
             if owner is None and arriving.claimant == LOCAL:
                 return _aside("foreign_edit", "It names us as its author, and we never had it.")
             if owner not in (None, NOBODY, partner):
@@ -222,7 +226,7 @@ def _version_not_held(arriving: Arriving, situation: Situation, bringer: Bringer
             )
         if situation.tombstone is not None:
             return Verdict(Action.STORE, Outcome.STORED, "", "Held again: it had been removed here.")
-        if owner not in (None, NOBODY, LOCAL) and not bringer.either_may_edit:
+        if owner not in (None, NOBODY, LOCAL) and not shared:
             return _keep(
                 Outcome.REFUSED,
                 "not_owner",

@@ -103,6 +103,20 @@ feed_row = Table(
     octets("rendition"),
     Index("feed_row_key", "link", "stix_id", "spec_version", "version", "digest", unique=True),
 )
+Index(
+    "feed_row_to_send",
+    feed_row.c.link,
+    feed_row.c.offered_at,
+    sqlite_where=(feed_row.c.state < 2),
+    postgresql_where=(feed_row.c.state < 2),
+)
+Index(
+    "feed_row_companion",
+    feed_row.c.link,
+    feed_row.c.stix_id,
+    sqlite_where=feed_row.c.companion,
+    postgresql_where=feed_row.c.companion,
+)
 # Ids that a feed must examine again although none of their rows here is new.
 feed_due = Table(
     "feed_due",

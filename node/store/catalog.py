@@ -35,6 +35,7 @@ __all__ = [
     "collections",
     "create_node",
     "find_collection",
+    "flow_days",
     "flow_number",
     "flows",
     "load_definitions",
@@ -89,12 +90,13 @@ _RENEW_EPOCH = sa.text(
 )
 
 _FLOWS = sa.select(_flow.flow_id, _flow.name, _flow.audience).order_by(_flow.flow_id)
-_FLOW = sa.select(_flow.flow_id, _flow.audience).where(_flow.name == bindparam("flow_name"))
+_FLOW_DAYS = sa.select(_flow.flow_id, _flow.name, _flow.keep_days).order_by(_flow.flow_id)
+_FLOW = sa.select(_flow.flow_id, _flow.audience, _flow.keep_days).where(_flow.name == bindparam("flow_name"))
 _NEXT_FLOW = sa.select(sa.func.coalesce(sa.func.max(_flow.flow_id), 0) + 1)
-_SET_AUDIENCE = (
+_SET_FLOW = (
     sa.update(schema.flow)
     .where(_flow.flow_id == bindparam("number"))
-    .values(audience=bindparam("new_audience"))
+    .values(audience=bindparam("new_audience"), keep_days=bindparam("new_days"))
 )
 
 
@@ -136,7 +138,7 @@ def create_node(tx: Tx, *, instance: str, secret: bytes, server_identity: str = 
         server_identity: As `Database.server_identity` says; empty if it is learnt at the first start.
     """
     tx.insert(schema.node, [(1, instance, secret, 0, 0, server_identity)])
-    tx.insert(schema.flow, [(LOCAL_FLOW, "local", "[]")])
+    tx.insert(schema.flow, [(LOCAL_FLOW, "local", "[]", 0)])
 
 
 def node_row(tx: Tx) -> NodeRow:
@@ -283,12 +285,13 @@ def renew_epoch(tx: Tx, collection_id: int, *, epoch: str, at_least: int) -> Non
         raise _no_collection(collection_id)
 
 
-def flow_number(tx: Tx, name: str, audience: Iterable[str]) -> int:
-    """The number of a flow, which is added, or given its new audience, if need be.
+def flow_number(tx: Tx, name: str, audience: Iterable[str], *, keep_days: int = 0) -> int:
+    """The number of a flow, which is added, or given its new audience and time, if need be.
 
     Args:
         name: Agreement, collection and giver, such as `AGR-2026-01/indicators/south`.
         audience: Who of our side may read what the flow brings.
+        keep_days: After so many days what it brought is erased; 0 keeps it for ever.
     """
     wanted = json.dumps(sorted(set(audience)), ensure_ascii=False)
     row = tx.row(_FLOW, flow_name=name)
@@ -297,16 +300,21 @@ def flow_number(tx: Tx, name: str, audience: Iterable[str]) -> int:
         row = tx.row(_FLOW, flow_name=name)
     if row is None:
         number = int((tx.row(_NEXT_FLOW) or (1,))[0])
-        tx.insert(schema.flow, [(number, name, wanted)])
+        tx.insert(schema.flow, [(number, name, wanted, keep_days)])
         return number
-    if row[1] != wanted:
-        tx.run(_SET_AUDIENCE, number=row[0], new_audience=wanted)
+    if row[1:] != (wanted, keep_days):
+        tx.run(_SET_FLOW, number=row[0], new_audience=wanted, new_days=keep_days)
     return int(row[0])
 
 
 def flows(tx: Tx) -> dict[int, tuple[str, tuple[str, ...]]]:
     """Every flow by number: its name and its audience."""
     return {number: (name, tuple(json.loads(audience))) for number, name, audience in tx.rows(_FLOWS)}
+
+
+def flow_days(tx: Tx) -> dict[int, tuple[str, int]]:
+    """Every flow by number: its name, and the days that what it brought is kept; 0 is for ever."""
+    return {number: (name, int(days)) for number, name, days in tx.rows(_FLOW_DAYS)}
 
 
 def _as_collection(row: Row) -> Collection:

@@ -90,8 +90,8 @@ _EXPIRED = sa.text(
 )
 _AMOUNT = sa.text('select count(*), coalesce(sum(length(body)), 0) from "object" where collection_id = :c')
 _FLAGS = sa.text(
-    'update "object" set is_first = :is_first, is_last = :is_last, is_newest_spec = :is_newest_spec'
-    " where collection_id = :c and added = :a"
+    'update "object" set is_first = :is_first, is_last = :is_last, is_newest_spec = :is_newest_spec,'
+    " added = :moved where collection_id = :c and added = :a"
 )
 _RANK = sa.text(
     'update "object" set rank = :rank, effective_rank = :effective, added = :moved where'
@@ -108,10 +108,15 @@ _TIGHTEN = spelled(
 _DELETE = sa.text('delete from "object" where collection_id = :c and added = :a')
 _TO_HISTORY = sa.text(
     "insert into object_history (collection_id, replaced_at, stix_id, added, version, spec_version,"
-    " origin, reason,"
-    " digest, body) values (:collection_id, :replaced_at, :stix_id, :added, :version, :spec_version,"
-    " :origin, :reason,"
-    " :digest, :body) on conflict do nothing"
+    " origin, reason, flow_id, digest, body) values (:collection_id, :replaced_at, :stix_id, :added,"
+    " :version, :spec_version, :origin, :reason, :flow_id, :digest, :body)"
+)
+_IN_HISTORY = sa.text(
+    "select 1 from object_history where collection_id = :collection_id and stix_id = :stix_id"
+    " and digest = :digest limit 1"
+)
+_ERASE_HISTORY = sa.text(
+    "delete from object_history where collection_id = :c and flow_id = :f and added < :before"
 )
 _HISTORY_OF = sa.text(
     "select replaced_at, version, digest, origin, reason from object_history where stix_id = :id"
@@ -205,13 +210,30 @@ def insert(tx: Tx, rows: Sequence[NewRow]) -> None:
     tx.insert(schema.object_, rows)
 
 
-def set_flags(tx: Tx, collection_id: int, changes: Sequence[tuple[int, bool, bool, bool]]) -> None:
-    """Write (added, is_first, is_last, is_newest_spec) of rows whose flags changed."""
+class Flagged(NamedTuple):
+    """New flags of the row at `added`, which takes the position `moved` (the same, unless it moves)."""
+
+    added: int
+    is_first: bool
+    is_last: bool
+    is_newest_spec: bool
+    moved: int
+
+
+def set_flags(tx: Tx, collection_id: int, changes: Sequence[Flagged]) -> None:
+    """Write the flags of rows whose flags changed."""
     tx.many(
         _FLAGS,
         [
-            {"c": collection_id, "a": added, "is_first": first, "is_last": last, "is_newest_spec": newest}
-            for added, first, last, newest in changes
+            {
+                "c": collection_id,
+                "a": one.added,
+                "is_first": one.is_first,
+                "is_last": one.is_last,
+                "is_newest_spec": one.is_newest_spec,
+                "moved": one.moved,
+            }
+            for one in changes
         ],
     )
 
@@ -239,7 +261,10 @@ def remove(tx: Tx, held: Held) -> None:
 
 
 class Replaced(NamedTuple):
-    """Bytes that stand under a key no longer, in the order of the history's columns."""
+    """Bytes that stand under a key no longer, in the order of the history's columns.
+
+    `added` is their `date_added`; where they never stood, the moment they came.
+    """
 
     collection_id: int
     replaced_at: int
@@ -249,13 +274,21 @@ class Replaced(NamedTuple):
     spec_version: str
     origin: str
     reason: str
+    flow_id: int
     digest: bytes
     body: bytes
 
 
 def to_history(tx: Tx, replaced: Replaced) -> None:
-    """Keep bytes that were replaced, or that lost a tie; they are never served."""
-    tx.run(_TO_HISTORY, **replaced._asdict())
+    """Keep bytes that were replaced, or that lost a tie; they are never served. The same are kept once."""
+    key = {"collection_id": replaced.collection_id, "stix_id": replaced.stix_id, "digest": replaced.digest}
+    if tx.row(_IN_HISTORY, **key) is None:
+        tx.run(_TO_HISTORY, **replaced._asdict())
+
+
+def erase_history(tx: Tx, collection_id: int, flow_id: int, before: int) -> int:
+    """Erase replaced bytes that one flow brought before a moment; how many."""
+    return tx.run(_ERASE_HISTORY, c=collection_id, f=flow_id, before=before)
 
 
 def history(tx: Tx, stix_id: str) -> list[tuple[int, int, bytes, str, str]]:

@@ -46,6 +46,17 @@ _OWNERS = spelled(
     "select o.stix_id, o.owner, o.rank, o.newest_version from unnest(cast(:ids as text[])) j(id)"
     " join owner o on o.stix_id = j.id",
 )
+_HOLD = spelled(
+    # SQLite's writer holds the whole database already.
+    "select o.stix_id, o.owner, o.rank, o.newest_version from json_each(:ids) j cross join owner o"
+    " on o.stix_id = j.value",
+    "select o.stix_id, o.owner, o.rank, o.newest_version from unnest(cast(:ids as text[])) j(id)"
+    " join owner o on o.stix_id = j.id order by o.stix_id for update of o",
+)
+_ADD_OWNER = sa.text(
+    "insert into owner (stix_id, owner, rank, newest_version) values (:stix_id, :owner, :rank,"
+    " :newest_version) on conflict (stix_id) do nothing"
+)
 _PUT_OWNER = sa.text(
     "insert into owner (stix_id, owner, rank, newest_version) values (:stix_id, :owner, :rank,"
     " :newest_version)"
@@ -89,6 +100,27 @@ def owners(tx: Tx, ids: Iterable[str]) -> dict[str, Owner]:
     if not wanted:
         return {}
     return {row[0]: Owner(*row) for row in tx.rows(_OWNERS, ids=tx.listed(wanted))}
+
+
+def hold_owners(tx: Tx, ids: Iterable[str]) -> dict[str, Owner]:
+    """The owner rows of the given ids, held against every other writer until the transaction ends.
+
+    An id may stand in several collections, whose locks do not keep two writers of one id apart; its owner
+    row does. What was read of the id before must be compared with what comes back.
+    """
+    wanted = sorted(set(ids))
+    if not wanted:
+        return {}
+    return {row[0]: Owner(*row) for row in tx.rows(_HOLD, ids=tx.listed(wanted))}
+
+
+def add_owners(tx: Tx, rows: Sequence[Owner]) -> bool:
+    """Write the owner rows of ids that the node never held; whether they are what was to be written.
+
+    Another writer may have brought an id meanwhile: its row stands then, and is waited for.
+    """
+    tx.many(_ADD_OWNER, [row._asdict() for row in sorted(rows)])
+    return owners(tx, [row.stix_id for row in rows]) == {row.stix_id: row for row in rows}
 
 
 def put_owners(tx: Tx, rows: Sequence[Owner]) -> None:
@@ -144,13 +176,10 @@ def definitions(tx: Tx) -> list[Definition]:
 
 def put_definition(tx: Tx, definition: Definition, *, now: int) -> None:
     """Note what a marking definition means, and that rows naming it must be ranked again."""
-    before = {(one.stix_id, one.origin): one for one in definitions(tx)}.get(
-        (definition.stix_id, definition.origin)
-    )
+    before = {one.origin: one for one in definitions(tx) if one.stix_id == definition.stix_id}
     tx.run(_PUT_MARKING, **definition._asdict())
-    kind = "marking" if before is None else "redefined"
-    if before is None or (before.meaning, before.author) != (definition.meaning, definition.author):
-        add_task(tx, kind, definition.stix_id, now=now)
+    if before.get(definition.origin) != definition:
+        add_task(tx, "redefined" if before else "marking", definition.stix_id, now=now)
 
 
 def drop_definition(tx: Tx, stix_id: str, origin: str, *, now: int) -> None:
@@ -187,18 +216,19 @@ def end_task(tx: Tx, task: Task) -> None:
 
 
 def meanings_for(
-    known: Sequence[Definition], origin: str, *, public: frozenset[str], partner_may_define: bool = True
+    known: Sequence[Definition], origin: str, *, public: frozenset[str], created_by: str | None = None
 ) -> Mapping[str, int]:
-    """The marking definitions that count for rows of one origin.
+    """The marking definitions that count for rows of one origin and author.
 
-    Our own count for every row. A partner's count for the rows it brought itself, and for all rows
-    where its author is a public identity: otherwise a partner could lower what others marked.
+    Our own count for every row. A partner's count for the rows it brought itself, and, if its author is a
+    public identity, for public objects: otherwise a partner could lower what others marked, for it may
+    write whatever author it likes.
 
     Args:
         known: All definitions held.
         origin: `local` or the partner that brought the row.
         public: Identities whose objects belong to nobody.
-        partner_may_define: Whether public definitions that partners brought are taken.
+        created_by: The author of the row.
 
     Returns:
         id -> rank; the strictest where several count.
@@ -206,7 +236,7 @@ def meanings_for(
     counted: dict[str, int] = {}
     for one in known:
         mine = one.origin in ("local", origin)
-        if mine or (partner_may_define and one.author in public):
+        if mine or (one.author in public and created_by in public):
             counted[one.stix_id] = max(one.meaning, counted.get(one.stix_id, one.meaning))
     return counted
 

@@ -102,6 +102,7 @@ flow = Table(
     number("flow_id", key=True),  # 0 is "local", readable by all
     text("name"),  # "AGR-2026-01/indicators/south": agreement, collection, giver
     text("audience"),  # JSON list of audience names
+    number("keep_days"),  # 0 for "local"; stays when the agreement is gone
     Index("flow_name", "name", unique=True),
 )
 
@@ -160,7 +161,7 @@ Index(
     postgresql_where=(object_.c.rank == 5),
 )
 
-# Bytes that were replaced under their key; never served. Written by store/objects.py.
+# Bytes that were replaced under their key, each once; never served. Written by store/objects.py.
 object_history = Table(
     "object_history",
     metadata,
@@ -172,8 +173,10 @@ object_history = Table(
     text("spec_version"),
     text("origin"),
     text("reason"),  # restated | tie
+    number("flow_id"),  # which brought these bytes
     octets("digest", key=True),
     octets("body"),
+    Index("object_history_id", "collection_id", "stix_id", "digest"),
 )
 
 # Who may change an id, and how restricted it is. Written by store/owners.py.

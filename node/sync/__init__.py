@@ -2,7 +2,8 @@
 
     client      one partner's server, asked through a guarded line (`connection`, `refusals`, `answers`)
     bookmarks   how far each incoming link has read, in the partner's own words
-    pull        fetch page by page, each page whole or not at all
+    listing     what a partner offers, walked page by page
+    pull        store it, each page whole or not at all
     push        bring what the feed holds: `batches` to our own kind, `foreign` to other software
     rounds      one round of one link, and when it is tried again
     worker      rounds of all links, one thread a partner, one lease a partner

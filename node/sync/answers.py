@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from node.clock import parse_stix_time
 from node.errors import InvalidObject, PartnerRefused, PartnerUnreachable
 from node.stix import envelope
+from node.stix.objects import version_instant
 from node.sync.connection import Answer
 from node.sync.refusals import printable
 
@@ -246,6 +246,6 @@ def _said(entries: object) -> list[Word]:
 
 def _instant(text: object) -> int | None:
     try:
-        return parse_stix_time(str(text))
+        return version_instant(str(text))
     except ValueError:
         return None

@@ -2,7 +2,8 @@
 
 Rule    A batch is stored as a list of keys before its first byte leaves, one at a time. A resend keeps
         its number and leaves out what was restated or may no longer leave, down to an empty envelope.
-        The answer settles only the stored keys. When the partner has lost its history, everything is
+        The answer settles only the stored keys and uses the number up; what it does not name goes with a
+        later batch (`unanswered.py`). When the partner has lost its history, everything is
         forgotten on both directions of the flow and offered again in a new session.
 
 Two epochs play here: ours, under which the session was begun, and the partner's, kept with the link.
@@ -13,15 +14,17 @@ Reads   the feed and the session; writes through `exchange.feeds`, `exchange.ses
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from node.clock import MICROSECONDS
 from node.errors import PartnerRefused
 from node.exchange import egress, feed_rows, feeds, links, sessions
 from node.exchange.egress import Item
 from node.exchange.ledger import Key
 from node.exchange.sessions import SessionOut
 from node.store.database import Tx
-from node.sync import bookmarks
+from node.sync import bookmarks, unanswered
 from node.sync.answers import Status
 from node.sync.delivery import (
     SET_ASIDE,
@@ -40,6 +43,7 @@ from node.sync.reports import Stop
 MOST_OBJECTS = 1000
 _MOST_SESSIONS = 2
 _MOST_BATCHES = 100_000
+_MOST_AHEAD = 86_400 * MICROSECONDS
 
 
 def deliver(delivery: Delivery) -> None:
@@ -61,14 +65,25 @@ def deliver(delivery: Delivery) -> None:
         )
         return
     _settle_histories(delivery, flags.epoch)
+    silent: dict[Key, int] = {}
+    _bring_all(delivery, silent)
+    if silent and not delivery.report.ended:
+        delivery.report.stop(
+            Stop.UNCONFIRMED,
+            f"{delivery.link.partner} answered without a word about {len(silent)} of the objects sent.",
+            f"They are sent again in the next round; after {unanswered.MOST_ANSWERS} such answers they fail.",
+        )
+
+
+def _bring_all(delivery: Delivery, silent: dict[Key, int]) -> None:
+    """Send batch after batch; in `silent` are those without a word, with their size, to be passed over."""
     begun = 0
     for _ in range(_MOST_BATCHES):
-        session = _session(delivery)
-        batch = _batch(delivery, session)
+        batch = _batch(delivery, silent)
         if batch is None:
             return
         try:
-            if not _bring(delivery, *batch):
+            if not _bring(delivery, *batch, silent):
                 return
         except Conflict as cause:
             if cause.code == "terms_differ":
@@ -102,8 +117,7 @@ def _settle_histories(delivery: Delivery, theirs: str) -> None:
 
 def _begin_anew(delivery: Delivery, cause: Conflict) -> None:
     """The partner does not know our session: forget what it confirmed, and begin another."""
-    theirs = cause.details.get("started")
-    moment = max(delivery.now(), theirs + 1) if isinstance(theirs, int) else delivery.now()
+    moment = max(delivery.now(), _their_start(delivery, cause.details) + 1)
 
     def begin(tx: Tx) -> None:
         _forget(tx, delivery)
@@ -112,6 +126,18 @@ def _begin_anew(delivery: Delivery, cause: Conflict) -> None:
     delivery.door.database.retrying(begin)
     delivery.report.new_session = cause.problem
     advance(delivery)
+
+
+def _their_start(delivery: Delivery, details: Mapping[str, Any]) -> int:
+    # A start far ahead, once taken over, would be the start of every session that follows it.
+    started = details.get("started", 0)
+    if type(started) is int and 0 <= started <= delivery.now() + _MOST_AHEAD:
+        return started
+    raise PartnerRefused(
+        f"{delivery.link.partner} names {str(started)[:40]!r} as the start of our session, which cannot be.",
+        remedy=f"Compare the clocks of both nodes; if they agree, tell {delivery.link.partner}.",
+        http_status=409,
+    )
 
 
 def _forget(tx: Tx, delivery: Delivery) -> None:
@@ -126,38 +152,53 @@ def _forget(tx: Tx, delivery: Delivery) -> None:
             bookmarks.forget(tx, other.name)
 
 
-def _session(delivery: Delivery) -> SessionOut | None:
-    with delivery.door.database.reading() as tx:
-        return sessions.outgoing(tx, delivery.link.name)
-
-
-def _batch(delivery: Delivery, before: SessionOut | None) -> tuple[list[Key], list[Item]] | None:
+def _batch(delivery: Delivery, silent: Mapping[Key, int]) -> tuple[list[Key], list[Item]] | None:
     """The stored keys of the batch to send, and what of it may leave now; None when there is none.
 
     A session that was begun under another epoch of ours ends here, with its outstanding batch: its
     objects are still in the feed, and the partner takes duplicates.
     """
     link, ours, moment = delivery.link, delivery.headers[EPOCH], delivery.now()
+    with delivery.door.database.reading() as tx:
+        before = sessions.outgoing(tx, link.name)
+        if delivery.closed(tx):
+            return None
     current = before is not None and before.epoch == ours
     if current and before is not None and before.batch is not None:
         return before.batch, egress.bodies_of(delivery.door, link, before.batch, now=moment)
-    items = told_apart(next_items(delivery, at_most=MOST_OBJECTS))
+    items = _fresh(delivery, silent)
     if not items:
         return None
 
-    def store(tx: Tx) -> None:
+    def store(tx: Tx) -> bool:
+        if delivery.closed(tx):
+            return False
         if not current:
             sessions.begin(tx, link.name, now=moment, epoch=ours)
         sessions.store_batch(tx, link.name, [item.key for item in items])
         egress.note_sent(tx, link, items)
+        return True
 
-    delivery.door.database.retrying(store)
-    return [item.key for item in items], items
+    stored = delivery.door.database.retrying(store)
+    return ([item.key for item in items], items) if stored else None
 
 
-def _bring(delivery: Delivery, keys: list[Key], items: Sequence[Item]) -> bool:
+def _fresh(delivery: Delivery, silent: Mapping[Key, int]) -> list[Item]:
+    """What to send next, without those that had no word in this round."""
+    found = next_items(
+        delivery, besides=len(silent), bytes_besides=sum(silent.values()), at_most=MOST_OBJECTS
+    )
+    items = [item for item in found if item.key not in silent][:MOST_OBJECTS]
+    with delivery.door.database.reading() as tx:
+        before = unanswered.before(tx, delivery.link.name, [item.stix_id for item in items])
+    return told_apart(items, alone={key.stix_id for key in before})
+
+
+def _bring(delivery: Delivery, keys: list[Key], items: Sequence[Item], silent: dict[Key, int]) -> bool:
     """Send one batch and settle it by the answer; whether it is worth going on."""
-    session = _session(delivery) or SessionOut(0, "", 0, None)  # the batch is stored in it
+    with delivery.door.database.reading() as tx:
+        # The batch is stored in it.
+        session = sessions.outgoing(tx, delivery.link.name) or SessionOut(0, "", 0, None)
     headers = {**delivery.headers, BATCH: f"{session.started};{session.sent + 1}"}
     try:
         status = delivery.client.add_objects(delivery.remote, envelope_of(items), headers)
@@ -172,7 +213,7 @@ def _bring(delivery: Delivery, keys: list[Key], items: Sequence[Item]) -> bool:
     except BaseException:
         _unanswered(delivery, items)
         raise
-    return _settle(delivery, keys, items, status)
+    return _settle(delivery, keys, items, status, silent)
 
 
 def _unanswered(delivery: Delivery, items: Sequence[Item]) -> None:
@@ -196,30 +237,36 @@ def _split(delivery: Delivery, items: Sequence[Item], cause: PartnerRefused) -> 
         delivery.report.failed += 1
 
 
-def _settle(delivery: Delivery, keys: list[Key], items: Sequence[Item], status: Status) -> bool:
+def _settle(
+    delivery: Delivery, keys: list[Key], items: Sequence[Item], status: Status, silent: dict[Key, int]
+) -> bool:
     report, link = delivery.report, delivery.link.name
-    said = sort_by(status, keys)
-    sent_now = {item.key for item in items}
-    unknown = [key for key in said.unknown if key in sent_now]
+    said = sort_by(status, keys, whole=True)
+    sizes = {item.key: len(item.body) + 1 for item in items}
+    unknown = [key for key in said.unknown if key in sizes]
     done = len(said.taken) + len(said.held_before) + len(said.failed)
+    answered = bool(done) or not items or status.complete
 
-    def settle(tx: Tx) -> None:
+    def settle(tx: Tx) -> list[Key]:
         _settle_keys(tx, link, said)
-        if done or not items:
-            sessions.settle_batch(tx, link)
+        if not answered:
+            return []
+        sessions.settle_batch(tx, link)
+        return unanswered.note(tx, link, unknown)
 
-    delivery.door.database.retrying(settle)
+    given_up = delivery.door.database.retrying(settle)
     report.batches += 1
     report.considered += done + len(unknown)
     report.sent += len(said.taken)
     report.unchanged += len(said.held_before)
-    report.failed += len(said.failed)
-    report.unconfirmed += len(unknown)
-    if done or not items:
+    report.failed += len(said.failed) + len(given_up)
+    report.unconfirmed += len(unknown) - len(given_up)
+    if answered:
+        silent.update((key, sizes[key]) for key in unknown if key not in given_up)
         return True
     report.stop(
         Stop.UNCONFIRMED,
-        f"{delivery.link.partner} answered a batch of {len(items)} objects without a word about any of them.",
+        f"{delivery.link.partner} has not decided about any of the {len(items)} objects of a batch yet.",
         "The same batch is sent again in the next round; it is applied once.",
     )
     return False

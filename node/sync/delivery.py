@@ -1,14 +1,17 @@
 """What both ways of pushing share: a batch, what the partner's words say of it, and the books.
 
 Rule    A word of a status settles exactly the versions that it names, and only those we sent: an id with
-        another version, or a stranger's id, settles nothing. What no word names stays unconfirmed.
+        another version, or a stranger's id, settles nothing. What no word names stays unconfirmed. Our
+        own kind answers for one numbered batch, so there the only word of an id that was sent once is
+        meant for it, whatever version it names.
 
 Reads   `exchange.feeds`. Writes nothing; its callers settle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from node.exchange import egress, feed_rows, feeds
@@ -18,8 +21,10 @@ from node.exchange.ledger import Key
 from node.sharing.links import Link
 from node.stix import envelope
 from node.store import catalog
+from node.store.database import Tx
 from node.sync.answers import Status, Word
 from node.sync.client import Partner
+from node.sync.own_kind import stop_if_closed
 from node.sync.reports import PushReport
 
 MOST_BYTES = 8 * 1024 * 1024
@@ -49,6 +54,13 @@ class Delivery:
     def most_bytes(self) -> int:
         """How large a batch may be for this partner."""
         return max(min(MOST_BYTES, self.client.max_content_length()) - ENVELOPE_BYTES, 1)
+
+    def closed(self, tx: Tx) -> bool:
+        """Whether the link was closed meanwhile; then the round ends."""
+        collection = catalog.find_collection(tx, self.link.collection)
+        return collection is not None and stop_if_closed(
+            tx, self.report, self.link, collection, now=self.now()
+        )
 
 
 @dataclass(slots=True)
@@ -98,17 +110,25 @@ def next_items(delivery: Delivery, *, besides: int = 0, bytes_besides: int = 0, 
             return items  # an empty batch: all of it was taken out of the feed, so the next one is further on
 
 
-def told_apart(items: Sequence[Item]) -> list[Item]:
+def told_apart(items: Sequence[Item], *, alone: Collection[str] = ()) -> list[Item]:
     """The longest beginning of a batch in which a status can tell every object from every other.
 
     A status names id and version; objects without a version of their own are told apart by id alone,
     and so are 2.0 and 2.1 texts of one instant, so a second one waits for the next batch.
+
+    Args:
+        items: In the order offered.
+        alone: ids of which the batch may have one version only.
     """
     seen: set[tuple[str, int]] = set()
+    ids: set[str] = set()
     for count, item in enumerate(items):
         if (item.stix_id, item.version) in seen or (item.stix_id, 0) in seen:
             return list(items[:count])
+        if item.stix_id in ids and item.stix_id in alone:
+            return list(items[:count])
         seen.add((item.stix_id, item.version))
+        ids.add(item.stix_id)
     return list(items)
 
 
@@ -117,9 +137,18 @@ def envelope_of(items: Iterable[Item]) -> bytes:
     return envelope.join([item.body for item in items])
 
 
-def sort_by(status: Status, keys: Sequence[Key]) -> Sorted:
-    """What a status says of each key of a batch."""
-    failures, successes = _Words(status.failures), _Words(status.successes)
+def sort_by(status: Status, keys: Sequence[Key], *, whole: bool = False) -> Sorted:
+    """What a status says of each key of a batch.
+
+    Args:
+        status: The partner's words.
+        keys: The batch.
+        whole: Whether the status is that of this very batch and no other, so that the only word of an
+            id that stands in it once is meant for it.
+    """
+    said = Counter(word.stix_id for word in (*status.failures, *status.successes))
+    only = {stix_id for stix_id, count in said.items() if count == 1} if whole else set()
+    failures, successes = _Words(status.failures, only), _Words(status.successes, only)
     found = Sorted([], [], [], [])
     alone = _alone(keys)
     for key in keys:
@@ -144,12 +173,17 @@ def _alone(keys: Sequence[Key]) -> set[str]:
 
 
 class _Words:
-    """The words of a status by id and version, and by id for those whose version says nothing to us."""
+    """The words of a status by id and version, and by id for those whose version says nothing to us.
 
-    def __init__(self, words: Sequence[Word]) -> None:
+    Args:
+        words: Successes or failures.
+        only: ids of which the version named does not matter.
+    """
+
+    def __init__(self, words: Sequence[Word], only: Collection[str]) -> None:
         self._exact = {(word.stix_id, word.version): word for word in words}
         self._by_id = {word.stix_id: word for word in words}
-        self._unsaid = {word.stix_id: word for word in words if word.version is None}
+        self._unsaid = {word.stix_id: word for word in words if word.version is None or word.stix_id in only}
 
     def of(self, key: Key, *, alone: bool) -> Word | None:
         if key.version == 0:  # its version is the partner's date, which we do not know

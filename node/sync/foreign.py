@@ -3,7 +3,9 @@
 Rule    An object is done when the status says so or, failing that, the manifest: some servers report a
         duplicate as a failure, some leave a status pending for ever or forget it. Unknown is not failed,
         and never done: it is offered again, and looked up again, in the next round. 413 and 422 split
-        the batch until the object that the partner does not take is alone.
+        the batch until the object that the partner does not take is alone. A partner that asks us to wait
+        is asked nothing more in the round, and neither is any once the link is closed: what is known by
+        then is settled, and a failure that could not be looked up counts as unknown.
 
 Reads   the feed; writes through `exchange.feeds`
 """
@@ -19,6 +21,7 @@ from node.exchange.ledger import Key
 from node.store.database import Tx
 from node.sync.answers import Status
 from node.sync.delivery import Delivery, Sorted, envelope_of, next_items, sort_by, told_apart
+from node.sync.refusals import AskedToWait
 from node.sync.reports import Stop
 
 MOST_OBJECTS = 100
@@ -47,9 +50,9 @@ def deliver(delivery: Delivery) -> None:
         unknown = _bring(delivery, batch)
         tried.update(unknown)
         bytes_tried += sum(len(item.body) for item in batch if item.key in tried)
-        if len(tried) >= MOST_UNKNOWN:
+        if len(tried) >= MOST_UNKNOWN or delivery.report.ended:
             break
-    if tried:
+    if tried and not delivery.report.ended:
         delivery.report.stop(
             Stop.UNCONFIRMED,
             f"{delivery.link.partner} has not confirmed {len(tried)} objects.",
@@ -65,7 +68,15 @@ def _next(delivery: Delivery, tried: set[Key], bytes_tried: int) -> list[Item]:
 
 def _bring(delivery: Delivery, items: Sequence[Item]) -> list[Key]:
     """Send some objects and settle what became of them; the keys of which nobody knows."""
-    delivery.door.database.retrying(lambda tx: egress.note_sent(tx, delivery.link, items))
+
+    def leave(tx: Tx) -> bool:
+        if delivery.closed(tx):
+            return False
+        egress.note_sent(tx, delivery.link, items)
+        return True
+
+    if delivery.report.ended or not delivery.door.database.retrying(leave):
+        return []
     try:
         status = delivery.client.add_objects(delivery.remote, envelope_of(items))
         status = _final(delivery, status)
@@ -82,7 +93,8 @@ def _bring(delivery: Delivery, items: Sequence[Item]) -> list[Key]:
         _count_unknown(delivery, len(items))
         raise
     delivery.report.batches += 1
-    said = _looked_up(delivery, sort_by(status, [item.key for item in items]))
+    said = sort_by(status, [item.key for item in items])
+    said = _looked_up(delivery, said)
     _settle(delivery, said)
     return said.unknown
 
@@ -92,13 +104,21 @@ def _final(delivery: Delivery, status: Status) -> Status:
     for seconds in _POLLS:
         if status.complete or not status.id:
             return status
-        if delivery.pause(seconds):
+        if delivery.pause(seconds) or _closed(delivery):
             return status
         try:
             status = delivery.client.status(status.id)
+        except AskedToWait as cause:
+            delivery.report.error = cause
+            return status
         except PartnerError:
             return status  # forgotten or out of reach: the manifest may know
     return status
+
+
+def _closed(delivery: Delivery) -> bool:
+    with delivery.door.database.reading() as tx:
+        return delivery.closed(tx)
 
 
 def _looked_up(delivery: Delivery, said: Sorted) -> Sorted:
@@ -106,13 +126,15 @@ def _looked_up(delivery: Delivery, said: Sorted) -> Sorted:
     doubtful = [key for key, _ in said.failed] + said.unknown
     if not doubtful:
         return said
-    there = _in_manifest(delivery, doubtful)
-    failed = {key for key, _ in said.failed}
+    there = set() if delivery.report.ended else _in_manifest(delivery, doubtful)
+    failed = [(key, message) for key, message in said.failed if key not in there]
+    # Some servers call a duplicate a failure: one that could not be looked up is not believed yet.
+    unknown = [key for key, _ in failed] if delivery.report.ended else []
     return Sorted(
         taken=said.taken + [key for key in said.unknown if key in there],
-        held_before=said.held_before + [key for key in failed if key in there],
-        failed=[(key, message) for key, message in said.failed if key not in there],
-        unknown=[key for key in said.unknown if key not in there],
+        held_before=said.held_before + [key for key, _ in said.failed if key in there],
+        failed=[] if unknown else failed,
+        unknown=[key for key in said.unknown if key not in there] + unknown,
     )
 
 
@@ -123,6 +145,8 @@ def _in_manifest(delivery: Delivery, keys: Sequence[Key]) -> set[Key]:
     try:
         for start in range(0, len(ids), _IDS_AT_ONCE):
             named |= _named(delivery, ids[start : start + _IDS_AT_ONCE])
+    except AskedToWait as cause:
+        delivery.report.error = cause
     except PartnerError as cause:
         delivery.report.warn(f"The manifest could not be asked: {cause.problem}")
     known = {stix_id for stix_id, _ in named}

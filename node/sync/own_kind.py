@@ -44,11 +44,12 @@ def same_terms(report: Ended, link: Link, answer: FetchedPage | CollectionFlags)
     return False
 
 
-def stop_if_closed(tx: Tx, report: Ended, link: Link, collection: Collection, *, now: int) -> None:
-    """End a round on a link that is paused or not in force, or while our clock is in doubt."""
+def stop_if_closed(tx: Tx, report: Ended, link: Link, collection: Collection, *, now: int) -> bool:
+    """Whether a round must end: its link is paused or not in force, or our clock is in doubt."""
     why = egress.closed_reason(tx, link, collection, now=now)
     if why is not None:
         report.stop(Stop.CLOSED, why, "Nothing crosses by this link until then. See: stixnode status")
+    return why is not None
 
 
 def stop_for_terms(report: Ended, link: Link, theirs: str) -> None:

@@ -21,12 +21,12 @@ from node.exchange.ingress import AdmitReport
 from node.sharing.links import Link
 from node.store import catalog
 from node.store.database import Tx
-from node.sync import bookmarks
+from node.sync import listing
+from node.sync.answers import FetchedPage
 from node.sync.client import Partner
-from node.sync.own_kind import headers_of, stop_if_closed
-from node.sync.reports import PullReport
-
-PAGE_OBJECTS = 1000
+from node.sync.listing import Limits, Listing
+from node.sync.own_kind import stop_if_closed
+from node.sync.reports import PullReport, Stop
 
 
 class PlanStep(NamedTuple):
@@ -54,6 +54,7 @@ class Plan:
     Args:
         closed: Why nothing crosses just now; "" when it does.
         complete: Whether everything was looked at.
+        stopped, detail, remedy: Why a round would end before that, as in its report; None and "" if not.
     """
 
     link: str
@@ -61,6 +62,9 @@ class Plan:
     closed: str = ""
     steps: list[PlanStep] = field(default_factory=list)
     complete: bool = True
+    stopped: Stop | None = None
+    detail: str = ""
+    remedy: str = ""
 
     @property
     def changes(self) -> int:
@@ -133,29 +137,21 @@ class _Undone(Exception):
 def _plan_in(
     door: Door, link: Link, client: Partner, found: Plan, *, now: Callable[[], int], at_most: int
 ) -> None:
+    report = PullReport(link.name)
     with door.database.reading() as tx:
-        collection = catalog.find_collection(tx, link.collection)
-        bookmark = bookmarks.read(tx, link.name)
-    if collection is None:
-        return
-    valid = bookmark is not None and bookmark.policy_digest == link.policy_digest
-    after = bookmark.added_after if bookmark is not None and valid else None
-    remote, headers = link.remote or collection.id, headers_of(collection, link)
-    position: str | None = None
-    while len(found.steps) < at_most:
-        page = client.objects_page(
-            remote, added_after=after, next=position, limit=PAGE_OBJECTS, headers=headers
-        )
-        if after is not None and bookmark is not None and page.epoch != bookmark.epoch:
-            after = position = None
-            continue
-        if page.bodies:
-            _take_for_show(door, link, page.bodies, found, collection.collection_id, now=now())
-        if not page.more or page.next is None or page.next == position:
-            found.complete = not page.more
-            return
-        position = page.next
-    found.complete = False
+        run = listing.open_listing(tx, link, client, report, now=now, limits=Limits())
+
+    def show(run: Listing, page: FetchedPage) -> None:
+        _take_for_show(door, link, page.bodies, found, run.collection.collection_id, now=now())
+
+    taker = listing.Taker(show, lambda _run, _epoch, _again: None)
+    cursor: listing.Cursor | None = listing.start(run)
+    while cursor is not None and len(found.steps) < at_most:
+        cursor = listing.step(run, cursor, taker)
+    found.complete = cursor is None and report.stopped is None
+    if report.stopped is not Stop.RUN_LIMIT:
+        found.stopped, found.detail = report.stopped, report.detail
+        found.remedy = report.remedy
 
 
 def _take_for_show(

@@ -23,7 +23,7 @@ LONGEST_WAIT_SECONDS = 3600.0
 
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
 _REMEDIES = {
-    400: "Run stixnode doctor; if it stays, tell the partner the error above.",
+    400: "Run stixnode check; if all is well here, tell the partner the error above.",
     401: "Renew the credential: ask the partner for a new one and put it into password_file.",
     403: "Ask the partner whether the agreement is in force there and the link is open.",
     404: "Ask the partner for its API root and the collection's id, then see their_ids in config.toml.",
@@ -38,6 +38,16 @@ class AnswerTooLarge(PartnerRefused):
     """An answer larger than we take; fewer objects may fit."""
 
 
+class AskedToWait(PartnerUnreachable):
+    """429, or another refusal for now with `Retry-After`: the partner wants no further request yet."""
+
+
+class ClosedThere(PartnerRefused):
+    """403 of our own kind: the link is stopped or not in force on the partner's side."""
+
+    by_rule = True
+
+
 class Conflict(PartnerRefused):
     """409: our view of the exchange and the partner's differ.
 
@@ -49,6 +59,7 @@ class Conflict(PartnerRefused):
     def __init__(self, problem: str, *, remedy: str, code: str, details: Mapping[str, Any]) -> None:
         super().__init__(problem, remedy=remedy, http_status=409)
         self.code = code
+        self.by_rule = code == "terms_differ"
         self.details = details
 
 
@@ -69,16 +80,20 @@ def error_of(
     said = printable(" ".join(str(words[key]) for key in ("title", "description") if words.get(key)), 300)
     problem = f"{partner} answered {where} with {status}" + (f": {said}" if said else ".")
     if status in _AGAIN or status >= 500:
-        return PartnerUnreachable(
+        wait = retry_after_seconds(headers, now=now)
+        kind = PartnerUnreachable if status != 429 and wait is None else AskedToWait
+        return kind(problem, remedy="It is tried again by itself.", retry_after_seconds=wait)
+    if status == 403 and words.get("error_code") == "link_closed":
+        return ClosedThere(
             problem,
-            remedy="It is tried again by itself.",
-            retry_after_seconds=retry_after_seconds(headers, now=now),
+            remedy=f"Ask the duty desk of {partner} why it is closed there; see also: stixnode status",
+            http_status=status,
         )
     if status == 409:
         details = words.get("details")
         return Conflict(
             problem,
-            remedy="Run stixnode doctor, and compare the terms digests of the agreement by voice.",
+            remedy="Run stixnode agreement show, and compare the terms digests with the duty desk by voice.",
             code=str(words.get("error_code") or ""),
             details=details if isinstance(details, dict) else {},
         )

@@ -50,6 +50,11 @@ class Ended:
             self.warnings.append(sentence)
 
     @property
+    def ended(self) -> bool:
+        """Whether nothing more is to be done in this round."""
+        return self.stopped is not None or self.error is not None
+
+    @property
     def unfinished(self) -> bool:
         """Whether the round did not do its work and should be tried again later."""
         return self.error is not None or self.stopped not in (None, Stop.RUN_LIMIT, Stop.CLOSED)

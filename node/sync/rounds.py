@@ -27,8 +27,9 @@ from node.sharing.links import Link
 from node.store import catalog
 from node.store.database import Tx
 from node.sync.client import Partner
+from node.sync.listing import Limits
 from node.sync.own_kind import stop_if_closed
-from node.sync.pull import Limits, pull
+from node.sync.pull import pull
 from node.sync.push import push
 from node.sync.reports import PassiveReport, Report, ServeReport, Stop
 

@@ -25,7 +25,7 @@ from node.sharing.links import Link
 from node.store.database import Database, Tx
 from node.sync import rounds
 from node.sync.client import Partner
-from node.sync.pull import Limits
+from node.sync.listing import Limits
 from node.sync.reports import Report, Stop
 
 LEASE_SECONDS = 60

@@ -91,7 +91,11 @@ def test_an_audience_that_no_agreement_names_is_noticed(desk: Desk):
     desk.with_partner()
 
     assert "audience nobody" in desk.run("account", "add", "a", "--audience", "state-bodies,nobody").err
-    assert desk.run("account", "add", "b", "--audience", "state-bodies").err == ""
+    assert desk.run("account", "add", "b", "--audience", "state-bodies", "--clearance", "green").err == ""
+
+
+def test_an_account_without_a_clearance_is_told_what_it_sees(desk: Desk):
+    assert desk.run("account", "add", "soc").err == "note: without --clearance it sees only what is CLEAR.\n"
 
 
 def test_a_partner_account_is_shown_as_one(desk: Desk):

@@ -196,7 +196,8 @@ def test_an_object_of_a_partner_is_refused(desk: Desk):
 def test_a_broken_file_stores_nothing(desk: Desk, content: bytes, problem: str):
     answer = desk.run("import", "indicators", "-", stdin=content)
 
-    assert answer.code == 1
+    assert answer.code == 2
+    assert answer.err.startswith("-: ")
     assert problem in answer.err
     assert "\nTry: " in answer.err
     assert desk.run("collection", "show", "indicators", "--json").of("collection")[0]["objects"] == 0
@@ -258,7 +259,9 @@ def test_the_list_shows_every_collection_and_the_next_command(desk: Desk):
     assert [line.split()[0] for line in answer.out.splitlines()[1:-1]] == [
         "best-practices", "indicators", "legal-reference", "sightings", "techniques",
     ]  # fmt: skip
-    assert answer.out.splitlines()[-1] == "next     stixnode collection show best-practices"
+    assert answer.out.splitlines()[-1] == (
+        f"next     stixnode --config {desk.config} collection show best-practices"
+    )
 
 
 def test_json_says_moments_in_utc_and_people_read_their_own_zone(desk: Desk):

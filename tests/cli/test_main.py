@@ -22,6 +22,7 @@ from node.errors import (
     StoreError,
     UsageError,
 )
+from node.sync.refusals import ClosedThere, Conflict
 from tests.cli.desk import Desk, call
 
 LOADED = (
@@ -69,6 +70,9 @@ def test_every_command_shows_its_own_help(name):
         (PartnerRefused("p", remedy="r", http_status=401), 4),
         (PartnerRefused("p", remedy="r", http_status=403), 4),
         (PartnerRefused("p", remedy="r", http_status=404), 1),
+        (ClosedThere("p", remedy="r", http_status=403), 6),
+        (Conflict("p", remedy="r", code="terms_differ", details={}), 6),
+        (Conflict("p", remedy="r", code="session_old", details={}), 1),
         (PartnerUnreachable("p", remedy="r"), 5),
         (StoreBusy("p", remedy="r"), 5),
         (LockHeld("p", remedy="r"), 11),

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 import urllib.request
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,7 @@ from node.config import load_settings
 from node.sharing.partners import PartnerKeys, StricterKeys
 from node.store import catalog, highwater
 from tests.cli.desk import Desk, a_bundle, call, old_indicator
+from tests.support.agreements import a_flow
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 
@@ -176,8 +178,63 @@ def test_a_url_that_others_see_says_what_is_still_to_do(tmp_path):
 
 
 def test_version_says_what_it_is():
+    assert call("--version").out == f"stixnode {__version__}\n"
     assert call("version").out.startswith(f"stixnode {__version__} (Python ")
     assert call("version", "--json").of("stixnode")[0]["version"] == __version__
+
+
+def test_init_writes_what_is_in_force_into_the_configuration(tmp_path):
+    environ = {
+        "STIXNODE_SERVER__LISTEN": "127.0.0.1:8123,127.0.0.1:8124",
+        "STIXNODE_DATABASE__URL": 'sqlite:///a "b" \\1.db',
+        "STIXNODE_NODE__EXERCISE": "true",
+        "STIXNODE_LIMITS__PAGE_SIZE": "50",
+    }
+
+    call("init", str(tmp_path / "n"), **environ)
+
+    config = tmp_path / "n" / "config.toml"
+    assert load_settings(config, {}) == load_settings(config, environ)
+    assert load_settings(config, {}).limits.page_size == 50
+
+
+def test_init_on_postgresql_writes_url_and_password_file(tmp_path, postgresql_server):
+    name = postgresql_server.create("template0")
+    secret = tmp_path / "secret"
+    secret.write_text("any\n", encoding="ascii")
+    try:
+        url = postgresql_server.address(name).replace("postgres:@", "postgres@")
+        answer = call("init", str(tmp_path / "n"), "--database", url, "--password-file", str(secret))
+        assert answer.code == 0, answer.err
+        found = tomllib.loads((tmp_path / "n" / "config.toml").read_text(encoding="utf-8"))["database"]
+        assert found == {"url": url, "password_file": str(secret)}
+        assert call("status", "--config", str(tmp_path / "n" / "config.toml")).code == 0
+    finally:
+        postgresql_server.drop(name)
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "remedy"),
+    [
+        ("postgresql://nobody@127.0.0.1:1/x", 5, "Start the database server"),
+        ("postgresql://op:secret@127.0.0.1:1/x", 2, "password_file"),
+    ],
+)
+def test_an_init_that_fails_leaves_no_folder(tmp_path, url: str, code: int, remedy: str):
+    answer = call("init", str(tmp_path / "a" / "n"), "--database", url)
+
+    assert answer.code == code
+    assert remedy in answer.err.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_user_that_the_database_does_not_take_ends_with_4_and_names_the_key(tmp_path, postgresql_server):
+    url = postgresql_server.address("postgres").replace("postgres:@", "stranger@")
+
+    answer = call("init", str(tmp_path / "n"), "--database", url)
+
+    assert answer.code == 4
+    assert "password_file in [database]" in answer.err.splitlines()[-1]
 
 
 # check
@@ -232,6 +289,40 @@ def test_a_database_that_went_back_fails_the_check_with_12_and_is_left_as_it_is(
     assert answer.code == 12
     assert f"the database went back in time: {before[0].alias}" in answer.out
     assert desk.run("check").code == 12
+
+
+def test_links_paused_by_a_rollback_name_the_command_that_opens_them(desk: Desk):
+    desk.with_partner()
+    desk.run("resume", "south")
+    with desk.open() as opened, opened.database.reading() as tx:
+        before = catalog.collections(tx)
+    highwater.note(desk.folder, before[0].id, before[0].last_added + 1_000_000)
+
+    shown, round_, checked = desk.run("status"), desk.run("sync"), desk.run("check")
+
+    command = f"stixnode --config {desk.config} resume south"
+    assert [each.out.splitlines()[-1] for each in (shown, round_, checked)] == [f"next     {command}"] * 3
+    assert (shown.code, round_.code, checked.code) == (7, 6, 12)
+    desk.run("resume", "south")
+    assert desk.run("check").code == 0
+
+
+def test_a_collection_that_a_link_needs_fails_the_check(desk: Desk):
+    desk.with_partner(flow=[a_flow("case-9")])
+
+    answer = desk.run("check")
+
+    assert answer.code == 2
+    assert "there is no collection case-9" in answer.out
+
+
+def test_an_ended_agreement_fails_the_checks_with_6(desk: Desk):
+    now = datetime.now(UTC).replace(microsecond=0)
+    desk.with_partner(starts=now - timedelta(days=9), ends=now - timedelta(days=1))
+
+    assert desk.run("check").code == 6
+    answer = desk.run("agreement", "check")
+    assert (answer.code, answer.out[:5]) == (6, "ENDED")
 
 
 def test_the_next_command_after_a_rollback_begins_a_new_history(desk: Desk):
@@ -292,7 +383,7 @@ def test_a_run_ends_when_a_part_of_it_ends(desk: Desk):
             check=False,
         )
 
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "`stixnode serve` ended with exit code" in done.stderr
     assert "Try: " in done.stderr
 

@@ -6,7 +6,18 @@ import json
 
 import pytest
 
-from node.cli.printing import Printer, ago, amount, clean, clean_lines, duration, print_error, utc
+from node.cli.main import SECTIONS
+from node.cli.printing import (
+    Printer,
+    ago,
+    amount,
+    clean,
+    clean_lines,
+    duration,
+    print_error,
+    utc,
+    with_config,
+)
 
 SECOND = 1_000_000
 
@@ -125,3 +136,20 @@ def test_an_error_with_several_lines_ends_with_its_remedy(capsys):
     print_error("one\ntwo \x1b[0m", "do that", 2, as_json=False)
 
     assert capsys.readouterr().err == "one\ntwo \\x1b[0m\nTry: do that\n"
+
+
+def test_a_command_that_is_offered_names_the_configuration_that_was_named(capsys):
+    Printer("status", as_json=False, config="my dir/c.toml").next("stixnode plan south, then resume")
+    print_error("p", "Run `stixnode init DIR`, or stixnode status", 2, as_json=False, config="c.toml")
+
+    caught = capsys.readouterr()
+    assert caught.out == "next     stixnode --config 'my dir/c.toml' plan south, then resume\n"
+    assert caught.err.endswith("Try: Run `stixnode init DIR`, or stixnode --config c.toml status\n")
+
+
+def test_every_command_of_a_node_is_known_as_one():
+    names = {name for names in SECTIONS.values() for name in names} - {"init", "demo", "version"}
+
+    assert [
+        name for name in names if with_config(f"stixnode {name}", "c") != f"stixnode --config c {name}"
+    ] == []

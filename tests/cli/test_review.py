@@ -7,12 +7,13 @@ import json
 import pytest
 
 from node.audit import log
-from node.exchange import ingress
+from node.exchange import ingress, removal
 from node.exchange.ingress import Source
 from node.store import catalog
 from node.sync import bookmarks
 from node.sync.bookmarks import Bookmark
 from tests.cli.desk import Desk, a_bundle, moment, old_indicator
+from tests.support.agreements import a_flow
 from tests.support.builders import NORTH_ID, SOUTH_ID, an_id
 
 
@@ -231,4 +232,44 @@ def test_what_was_never_deleted_cannot_come_again(desk: Desk, stix_id: str):
     answer = desk.run("undelete", stix_id)
 
     assert answer.code == 2
-    assert f"stixnode explain {stix_id}" in answer.err
+    assert answer.err.endswith(f" explain {stix_id}\n")
+
+
+def test_what_is_no_id_cannot_be_explained(desk: Desk):
+    assert desk.run("explain", "nonsense").code == 2
+    unknown = desk.run("explain", an_id("indicator"))
+    assert (unknown.code, unknown.out.startswith("Nothing is known of ")) == (0, True)
+
+
+def test_an_object_that_was_deleted_here_is_said_to_be_and_then_may_come_again(desk: Desk):
+    brought(desk, old_indicator(author=SOUTH_ID))
+    stix_id = an_id("indicator")
+    with desk.open() as node, node.database.writing() as tx:
+        found = catalog.find_collection(tx, "indicators")
+        assert found is not None
+        collection = catalog.lock(tx, found.collection_id)
+        removal.remove(
+            tx, node.door, collection, stix_id, versions=None, spec_versions=None, actor="os:t", now=moment()
+        )
+
+    assert desk.run("explain", stix_id).out.startswith("It was deleted here.")
+    desk.run("undelete", stix_id)
+    assert desk.run("explain", stix_id).out.startswith("It does not lie here now; it may come again")
+
+
+def test_undelete_says_when_what_a_partner_pushes_comes_and_how_our_own_does(desk: Desk):
+    desk.with_partner(flow=[a_flow(givers=["south"], carry="push")])
+    desk.run("import", "indicators", "-", stdin=a_bundle(old_indicator(author=NORTH_ID)))
+    stix_id = an_id("indicator")
+    with desk.open() as node, node.database.writing() as tx:
+        found = catalog.find_collection(tx, "indicators")
+        assert found is not None
+        collection = catalog.lock(tx, found.collection_id)
+        removal.remove(
+            tx, node.door, collection, stix_id, versions=None, spec_versions=None, actor="os:t", now=moment()
+        )
+
+    shown = desk.run("undelete", stix_id).out
+
+    assert "south/indicators/in: it comes when south next pushes something or lists again." in shown
+    assert "An object of our own comes back by import" in shown

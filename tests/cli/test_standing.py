@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from node.access import accounts
 from node.cli.standing import standing
 from node.exchange import links
 from node.store import catalog
+from node.sync.own_kind import stop_for_terms
+from node.sync.refusals import error_of
+from node.sync.reports import PullReport
 from tests.cli.desk import Desk, a_bundle, fetched_by_south, moment, old_indicator
 from tests.support.agreements import a_flow
 from tests.support.builders import NORTH_ID
@@ -85,7 +90,40 @@ def test_one_failure_is_told_and_three_need_a_person(desk: Desk):
 
     assert (once.links[0].word, once.needs) == ("failing", [])
     assert "503 from south" in once.links[0].text
-    assert [need.command for need in thrice.needs] == ["stixnode sync south/indicators/in"]
+    assert [need.command for need in thrice.needs] == ["call the duty desk of south"]
+
+
+def refused(status: int, code: str = "") -> str:
+    body = json.dumps({"title": "No", "error_code": code}).encode()
+    return error_of("south", "GET https://s/", status, {}, body, now=moment()).problem
+
+
+def terms_that_differ(link) -> str:
+    report = PullReport(link.name)
+    stop_for_terms(report, link, "00" * 32)
+    return report.detail
+
+
+@pytest.mark.parametrize(
+    ("error", "command"),
+    [
+        (terms_that_differ, "stixnode agreement show AGR-2026-01"),
+        (lambda _: refused(403, "link_closed"), "call the duty desk of south"),
+        (lambda _: refused(401), "ask south for a new token for password_file"),
+        (lambda _: refused(403), "call the duty desk of south"),
+    ],
+    ids=["terms differ", "closed there", "unknown", "no right"],
+)
+def test_what_only_a_person_mends_is_told_at_the_first_failure(desk: Desk, error, command: str):
+    with opened_with(desk, "in") as node:
+        text = error(node.settings.links[0])
+        note(
+            node,
+            lambda tx: links.note_failure(tx, "south/indicators/in", now=moment(), error=text, next_try=None),
+        )
+        found = seen(node)
+
+    assert [need.command for need in found.needs] == [command]
 
 
 def test_a_partner_without_an_account_needs_one(desk: Desk):

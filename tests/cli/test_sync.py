@@ -9,6 +9,7 @@ import pytest
 from node.cli.partner_rounds import code_of
 from node.clock import now
 from node.errors import PartnerRefused, PartnerUnreachable
+from node.sync import bookmarks
 from node.sync.reports import PullReport, PushReport, ServeReport, Stop
 from node.sync.worker import take_lease
 from tests.cli.desk import Desk, a_bundle, both_carried_by_north, fetched_by_south, old_indicator
@@ -57,7 +58,7 @@ def test_people_see_one_table(desk: Desk, partner):
     assert lines[0].split()[:5] == ["LINK", "TOOK", "STORED", "DUPL", "QUAR"]
     assert lines[1].split() == ["south/indicators/in", "1", "1", "0", "0"]
     assert lines[2].split() == ["south/indicators/out", "0", "0", "1", "0"]
-    assert lines[-1] == "next     stixnode status"
+    assert lines[-1] == f"next     stixnode --config {desk.config} status"
 
 
 def test_pull_and_push_take_their_own_direction(desk: Desk, partner):
@@ -68,7 +69,11 @@ def test_pull_and_push_take_their_own_direction(desk: Desk, partner):
         "south/indicators/out"
     ]
     answer = desk.run("pull", "south/indicators/out")
-    assert (answer.code, answer.err.splitlines()[0]) == (2, "There is no link in of south/indicators/out.")
+    assert (answer.code, answer.err.splitlines()[0]) == (
+        2,
+        "south/indicators/out names no link that brings us something.",
+    )
+    assert answer.err.splitlines()[1] == f"Try: stixnode --config {desk.config} push south/indicators/out"
 
 
 def test_what_is_set_aside_ends_with_3(desk: Desk, partner):
@@ -77,7 +82,21 @@ def test_what_is_set_aside_ends_with_3(desk: Desk, partner):
     answer = exchanging(desk, partner).run("sync", "south")
 
     assert answer.code == 3
-    assert answer.out.splitlines()[-1] == "next     stixnode quarantine list"
+    assert answer.out.splitlines()[-1] == f"next     stixnode --config {desk.config} quarantine list"
+
+
+def test_what_a_person_discarded_needs_nobody_when_it_is_listed_again(desk: Desk, partner):
+    partner.hold(old_indicator("claims us", author=NORTH_ID))
+    exchanging(desk, partner).run("sync", "south")
+    entry = desk.run("quarantine", "list", "--json").of("entry")[0]["entry"]
+    desk.run("quarantine", "discard", entry, "--reason", "a mistake of theirs")
+    with desk.open() as node, node.database.writing() as tx:
+        bookmarks.forget(tx, "south/indicators/in")
+
+    answer = desk.run("pull", "--json")
+
+    assert (answer.code, answer.of("pull")[0]["exit"]) == (0, 0)
+    assert answer.of("pull")[0]["received"] == 1
 
 
 @pytest.mark.parametrize(("status", "code"), [(503, 5), (401, 4), (403, 4)])
@@ -204,3 +223,14 @@ def test_a_plan_tells_of_a_partner_that_does_not_answer(desk: Desk, partner):
 
     assert answer.code == 5
     assert json.loads(answer.out.splitlines()[1])["type"] == "failure"
+
+
+def test_a_plan_that_finds_no_way_on_says_why_and_ends_as_the_round_would(desk: Desk, partner):
+    exchanging(desk, partner)
+    partner.next_style = "empty"
+
+    answer = desk.run("plan", "south/indicators/in")
+
+    assert answer.code == desk.run("pull").code == 5
+    assert "empty pages" in answer.out
+    assert "\n  Try: " in answer.out

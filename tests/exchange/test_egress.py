@@ -13,7 +13,15 @@ from node.stix.markings import TLP
 from node.store import catalog
 from node.store.database import Database
 from tests.support.agreements import MITRE, a_flow
-from tests.support.builders import LATER, a_malware, a_relationship, an_id, an_indicator
+from tests.support.builders import (
+    LATER,
+    TLP_2,
+    a_malware,
+    a_marking_definition,
+    a_relationship,
+    an_id,
+    an_indicator,
+)
 from tests.support.nodes import ALL_EYES, EVERYTHING, IN, OUT, Node, a_node, key_of
 
 ID = an_id("indicator")
@@ -303,3 +311,75 @@ def test_a_page_that_is_not_handed_over_is_not_noted_as_sent(north: Node):
     assert [row.state for row in north.feed()] == [feed_rows.OFFERED]
     north.served()
     assert [row.state for row in north.feed()] == [feed_rows.SENT]
+
+
+class TestWhileRanksAreStale:
+    """A definition is gone, and the rows that name it have not been ranked again."""
+
+    @pytest.fixture
+    def split(self, database: Database) -> Node:
+        """North, which holds an indicator and, in another collection, the definition that it names."""
+        node = a_node(database, collections=("indicators", "library"))
+        node.bring(a_marking_definition(), into="library")
+        node.bring(an_indicator(object_marking_refs=[an_id("marking-definition"), TLP_2["green"]]))
+        assert ID in node.offered_ids()
+        return node
+
+    @staticmethod
+    def drop(node: Node) -> None:
+        """Delete the definition and end there, as a process does that is killed."""
+        with node.database.writing() as tx:
+            library = catalog.lock(tx, node.collection("library").collection_id)
+            removal.remove(
+                tx,
+                node.door,
+                library,
+                an_id("marking-definition"),
+                versions=None,
+                spec_versions=None,
+                actor="os:tester",
+                now=node.moment(),
+            )
+
+    @pytest.fixture
+    def dropped_meanwhile(self, split: Node, monkeypatch) -> Node:
+        """The definition goes while a page is being judged."""
+        judge, once = egress.judge, []
+
+        def judged(*given, **named):
+            found = judge(*given, **named)
+            if not once:
+                once.append(found)
+                self.drop(split)
+            return found
+
+        monkeypatch.setattr(egress, "judge", judged)
+        return split
+
+    def test_a_page_is_judged_by_the_new_ranks(self, split: Node):
+        self.drop(split)
+        assert split.served().records == []
+
+    def test_a_push_is_judged_by_the_new_ranks(self, split: Node):
+        self.drop(split)
+        assert [item.stix_id for item in send(split)] == []
+
+    def test_a_stored_batch_is_judged_by_the_new_ranks(self, split: Node):
+        items = send(split)
+        with split.database.writing() as tx:
+            egress.note_sent(tx, split.link(OUT), items)
+        self.drop(split)
+        keys = [item.key for item in items]
+        assert egress.bodies_of(split.door, split.link(OUT), keys, now=split.moment()) == []
+
+    def test_a_page_is_empty_when_it_happens_meanwhile(self, dropped_meanwhile: Node):
+        page = dropped_meanwhile.served()
+        assert (page.records, page.more) == ([], False)
+
+    def test_a_push_brings_nothing_when_it_happens_meanwhile(self, dropped_meanwhile: Node):
+        assert send(dropped_meanwhile) == []
+
+
+def send(node: Node) -> list[egress.Item]:
+    """What a push brings, of what stands in the feed."""
+    return egress.next_batch(node.door, node.link(OUT), now=node.moment(), at_most=100, max_bytes=10**6)

@@ -68,6 +68,40 @@ class TestWhatEnters:
         assert hub.offered_ids("west/indicators/out") == set()
         assert hub.reasons(ID, "west/indicators/out") == ["onward_not_granted"]
 
+    def test_what_a_partner_only_gives_back_goes_on_to_a_third_party(self, hub: Node):
+        hub.bring(FIRST)
+        hub.served(OUT)
+        assert hub.bring(FIRST, by=IN) == ["duplicate"]
+        assert hub.bring(FIRST, by=IN) == ["duplicate"]
+        assert hub.offered_ids("west/indicators/out") == {ID}
+
+    def test_what_a_partner_gives_back_stays_with_the_third_party_that_has_it(self, hub: Node):
+        hub.bring(FIRST)
+        hub.advance("west/indicators/out")
+        hub.served(OUT)
+        hub.bring(FIRST, by=IN)
+        assert [record.stix_id for record in hub.served("west/indicators/out").records] == [ID]
+
+    def test_what_a_partner_brought_of_its_own_accord_first_needs_its_grant_for_ever(self, hub: Node):
+        hub.bring(FIRST)
+        hub.bring(FIRST, by=IN, epoch="epoch-1")
+        with hub.database.writing() as tx:
+            links.note_partner_epoch(tx, IN, "epoch-2")
+        assert [record.stix_id for record in hub.served(OUT).records] == [ID]
+        hub.bring(FIRST, by=IN, epoch="epoch-2")
+        assert hub.offered_ids("west/indicators/out") == set()
+        assert hub.reasons(ID, "west/indicators/out") == ["onward_not_granted"]
+
+    def test_ids_that_are_due_are_examined_in_steps(self, database: Database):
+        north = a_node(database, validation="structure")
+        ids = [an_id("indicator", number) for number in range(1_500)]
+        north.bring(*(an_indicator(number, tlp="green") for number in range(1_500)))
+        north.advance()
+        with north.database.writing() as tx:
+            feed_rows.add_due(tx, [(OUT, stix_id) for stix_id in ids])
+        assert north.advance(at_most=1_000) == (1_000, 0, 0, False)
+        assert north.advance(at_most=1_000) == (500, 0, 0, True)
+
     def test_a_version_of_ours_that_the_partner_also_brought_does_not_enter(self, north: Node):
         north.bring(FIRST)
         north.bring(FIRST, by=IN)
@@ -266,7 +300,7 @@ class TestCompanions:
     def test_a_companion_stands_by_its_own_marking(self, north: Node):
         north.bring(an_identity(id=NORTH_ID, tlp="red"), an_indicator(tlp="green", author=NORTH_ID))
         assert north.offered_ids() == {ID}
-        assert north.reasons(NORTH_ID) == ["type_not_agreed"]
+        assert north.reasons(NORTH_ID) == ["above_ceiling"]
 
     def test_an_unmarked_companion_goes(self, north: Node):
         north.bring(an_identity(id=NORTH_ID), an_indicator(tlp="green", author=NORTH_ID))

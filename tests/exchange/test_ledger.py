@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from node.exchange import arrivals, ledger
+from tests.support.agreements import a_flow
 from tests.support.builders import an_id, an_indicator, an_ipv4
 from tests.support.nodes import IN, OUT, Node, key_of
 
@@ -33,6 +34,23 @@ def test_a_later_duplicate_does_not_hide_that_it_was_stored_and_renews_the_epoch
     north.bring(FIRST, by=IN, epoch="e2")
     (line,) = lines(north)
     assert (line.outcome, line.epoch) == ("stored", "e2")
+
+
+def test_what_comes_back_from_whom_we_gave_it_to_is_an_echo_and_stays_one(north: Node):
+    north.bring(FIRST, an_ipv4(tlp="green"))
+    north.agree(flow=[a_flow(types=["indicator", "observables"])])
+    north.served()
+    for _ in range(2):
+        north.bring(FIRST, an_ipv4(tlp="green"), by=IN)
+        assert [line.outcome for line in lines(north)] == ["echo"]
+        assert [line.outcome for line in lines(north, key_of(an_ipv4()).stix_id)] == ["echo"]
+
+
+def test_what_is_offered_but_was_never_handed_over_does_not_come_back_as_an_echo(north: Node):
+    north.bring(FIRST)
+    north.advance()
+    north.bring(FIRST, by=IN)
+    assert [line.outcome for line in lines(north)] == ["duplicate"]
 
 
 def test_each_text_of_a_version_has_a_line_of_its_own(north: Node):

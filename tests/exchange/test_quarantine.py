@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from node.errors import UsageError
-from node.exchange import quarantine
+from node.exchange import ingress, quarantine, removal
 from tests.support.builders import an_id, an_indicator
 from tests.support.nodes import IN, Node, key_of
 
@@ -60,3 +60,26 @@ def test_a_second_decision_says_who_made_the_first(north: Node):
         quarantine.decide(tx, name, state="discarded", actor="person:eve", reason="", now=north.now)
         with pytest.raises(UsageError, match="person:eve"):
             quarantine.decide(tx, name, state="accepted", actor="person:ann", reason="", now=north.now)
+
+
+def test_what_was_accepted_and_is_no_longer_held_waits_when_it_comes_again(north: Node):
+    north.bring(AMBER, by=IN)
+    name = quarantine.name_of(IN, key_of(AMBER))
+    with north.database.writing() as tx:
+        ingress.accept(tx, north.door, name, actor="person:eve", reason="asked", now=north.moment())
+    north.remove(an_id("indicator"))
+    with north.database.writing() as tx:
+        removal.undelete(tx, an_id("indicator"), actor="person:eve", now=north.moment())
+    north.bring(AMBER, by=IN)
+    with north.database.reading() as tx:
+        (entry,) = quarantine.entries(tx)
+    assert (entry.entry, entry.decided_by, entry.at) == (name, "", north.now)
+
+
+def test_what_waits_already_keeps_its_moment(north: Node):
+    north.bring(AMBER, by=IN)
+    since = north.now
+    north.bring(AMBER, by=IN)
+    with north.database.reading() as tx:
+        (entry,) = quarantine.entries(tx)
+    assert entry.at == since

@@ -9,7 +9,8 @@ from node.exchange.egress import Reader
 from node.stix.markings import NO_TLP, TLP, UNKNOWN
 from node.store import owners
 from node.store.database import Database
-from tests.support.builders import LATER, a_marking_definition, an_id, an_indicator, an_ipv4
+from tests.support.agreements import MITRE, a_flow, a_party
+from tests.support.builders import LATER, TLP_2, a_marking_definition, an_id, an_indicator, an_ipv4
 from tests.support.nodes import EVERYTHING, IN, Node, a_node
 
 ID, MARKING = an_id("indicator"), an_id("marking-definition")
@@ -106,3 +107,44 @@ def test_more_rows_than_one_step_takes_are_all_ranked(database: Database):
         assert owners.tasks(tx) == []
     ids = [an_id("indicator", name) for name in names]
     assert {north.last(ids[0]).rank, north.last(ids[-1]).rank} == {NO_TLP}
+
+
+def test_a_public_definition_that_a_partner_brought_does_not_lower_what_is_ours(database: Database):
+    north = a_node(database, every_flow={"max_tlp": "green", "unmarked": "green", "audience": []})
+    north.bring(MARKED)
+    north.bring(a_marking_definition(author=MITRE), by=IN)
+    north.bring(an_indicator("later", object_marking_refs=[MARKING]))
+    assert north.last(ID).rank == UNKNOWN
+    assert north.last(an_id("indicator", "later")).rank == UNKNOWN
+    assert north.offered_ids() == set()
+    assert ID not in north.seen(Reader(TLP.CLEAR, ()))
+
+
+def test_a_public_definition_that_a_partner_brought_counts_for_public_objects(north: Node):
+    north.bring(an_indicator(object_marking_refs=[MARKING], author=MITRE))
+    north.bring(a_marking_definition(author=MITRE), by=IN)
+    assert north.last(ID).rank == NO_TLP
+
+
+def test_a_stricter_definition_of_the_same_id_ranks_rows_again(database: Database):
+    north = a_node(
+        database,
+        collections=("indicators", "other"),
+        partners=("south", "west"),
+        party={name: a_party(name) for name in ("north", "south", "west")},
+        flow=[a_flow(), a_flow("other", givers=("west",))],
+    )
+    north.bring(a_marking_definition(author=MITRE), by=IN)
+    north.bring(an_indicator(object_marking_refs=[MARKING, TLP_2["green"]], author=MITRE))
+    assert north.last(ID).rank == TLP.GREEN
+    stricter = a_marking_definition(author=MITRE, definition={"statement": "TLP:RED only"})
+    assert north.bring(stricter, by="west/other/in") == ["stored"]
+    assert north.last(ID).rank == UNKNOWN
+
+
+def test_pages_of_another_collection_become_invalid_when_a_newer_version_restricts_it(database: Database):
+    north = a_node(database, collections=("indicators", "library"))
+    north.bring(an_indicator(tlp="green"), into="library")
+    before = north.collection("library").rewritten
+    north.bring(an_indicator(tlp="red", modified=LATER))
+    assert north.collection("library").rewritten > before

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from node.exchange.selection import Versions
-from node.store import owners
+from node.exchange import removal
+from node.exchange.selection import Selection, Versions
+from node.store import catalog, owners
 from node.store.database import Database
 from tests.support.builders import LATER, an_id, an_indicator, an_ipv4
-from tests.support.nodes import IN, Node, a_node, digest_of
+from tests.support.nodes import ALL_EYES, IN, Node, a_node, digest_of
 
 ID = an_id("indicator")
 FIRST, NEWER = an_indicator(tlp="green"), an_indicator(tlp="green", modified=LATER)
@@ -74,3 +75,64 @@ def test_remembered_pages_become_invalid(north: Node):
     before = north.collection().rewritten
     north.remove(ID)
     assert north.collection().rewritten > before
+
+
+def resumed(north: Node, position: int) -> set[str]:
+    """What a reader finds who has read as far as a date: version texts."""
+    page = north.page(ALL_EYES, Selection(1_000, after=position))
+    return {record.version_text for record in page.records}
+
+
+def test_an_older_version_that_becomes_last_again_is_found_by_a_reader_past_it(north: Node):
+    north.bring(FIRST)
+    north.bring(NEWER)
+    position = north.page().records[-1].added
+    old = north.held(ID)[0]
+    north.remove(ID, Versions(last=True))
+    assert resumed(north, position) == {old.version_text}
+
+
+def test_a_version_that_becomes_last_by_a_restate_is_found_by_a_reader_past_it(north: Node):
+    north.bring(an_indicator(tlp="green", revoked=True), by=IN)
+    north.bring(NEWER, by=IN)
+    position = north.page().records[-1].added
+    newer = north.held(ID)[-1]
+    assert north.bring(an_indicator(tlp="green", revoked=False), by=IN) == ["restated"]
+    assert newer.version_text in resumed(north, position)
+
+
+def test_the_other_rendition_is_found_when_that_of_the_newer_standard_goes(database: Database):
+    north = a_node(database, validation="structure")
+    old = an_indicator(spec_version=None, tlp=None, pattern_type=None, labels=["malicious-activity"])
+    assert north.bring(old) == ["stored"]
+    assert north.bring(FIRST) == ["stored"]
+    position = north.page().records[-1].added
+    with north.database.writing() as tx:
+        collection = catalog.lock(tx, north.collection().collection_id)
+        removal.remove(
+            tx,
+            north.door,
+            collection,
+            ID,
+            versions=None,
+            spec_versions=("2.1",),
+            actor="os:tester",
+            now=north.moment(),
+        )
+    page = north.page(ALL_EYES, Selection(1_000, after=position))
+    assert [record.spec_version for record in page.records] == ["2.0"]
+
+
+def test_a_late_older_version_gives_no_other_row_a_new_date(north: Node):
+    north.bring(NEWER)
+    (before,) = north.held(ID)
+    north.bring(FIRST)
+    assert before.added in {row.added for row in north.held(ID)}
+
+
+def test_what_goes_below_the_last_gives_no_other_row_a_new_date(north: Node):
+    north.bring(FIRST)
+    north.bring(NEWER)
+    last = north.last(ID).added
+    north.remove(ID, Versions(first=True, last=False))
+    assert north.last(ID).added == last

@@ -268,6 +268,7 @@ def _arrive(pair: Pair, rules: Rules, node: State, text: Text, bringer: Bringer,
         held=[version_of(row.text) for row in held],
         owner=owner,
         tombstone=node.stones.get(key),
+        stood_here=any(stone.id == text.id for stone in node.stones),
         released={
             one.digest
             for one, (_, state, _) in node.feed.items()

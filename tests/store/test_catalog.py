@@ -237,6 +237,17 @@ def test_a_flow_keeps_its_number_and_takes_its_new_audience(database):
     assert after[1] == ("AGR/indicators/south", ("banks",))
 
 
+def test_a_flow_keeps_its_days_until_it_is_given_others(database):
+    with database.writing() as tx:
+        catalog.flow_number(tx, "AGR/indicators/south", [], keep_days=30)
+        before = catalog.flow_days(tx)
+        catalog.flow_number(tx, "AGR/indicators/south", [], keep_days=10)
+        after = catalog.flow_days(tx)
+
+    assert before == {0: ("local", 0), 1: ("AGR/indicators/south", 30)}
+    assert after[1] == ("AGR/indicators/south", 10)
+
+
 def test_two_writers_who_meet_a_new_flow_get_one_number(database):
     numbers = []
     start = threading.Barrier(3)

@@ -259,6 +259,16 @@ HOT: dict[str, tuple[Callable[[Tx], object], str, tuple[str, ...]]] = {
     "tombstones": (lambda tx: owners.tombstones(tx, NEW, MANY), "tombstone", ("key",)),
     "a page of a feed": (lambda tx: feed_rows.after(tx, LINK, FAR - 5_000, 200), "feed_row", ("key",)),
     "an empty page of a feed": (lambda tx: feed_rows.after(tx, LINK, FAR, 200), "feed_row", ("key",)),
+    "what a push has still to bring": (
+        lambda tx: feed_rows.to_send(tx, LINK, 100),
+        "feed_row",
+        ("feed_row_to_send",),
+    ),
+    "the companions in a feed": (
+        lambda tx: feed_rows.companions(tx, LINK),
+        "feed_row",
+        ("feed_row_companion",),
+    ),
     "feed rows of a batch": (lambda tx: feed_rows.by_ids(tx, LINK, MANY), "feed_row", ("feed_row_key",)),
     "whether ids are due": (lambda tx: feed_rows.is_due(tx, LINK), "feed_due", ("key",)),
     "what was received": (lambda tx: ledger.received(tx, MANY), "received", ("key",)),

@@ -13,7 +13,7 @@ from node.errors import ConfigError, NodeError, PartnerRefused, PartnerUnreachab
 from node.sharing.links import PartnerBinding
 from node.sync.client import Partner
 from node.sync.connection import Line, Patience
-from node.sync.refusals import Conflict, retry_after_seconds
+from node.sync.refusals import Conflict, error_of, retry_after_seconds
 from tests.support.builders import NOON
 from tests.support.certificates import a_certificate
 from tests.support.partner import COLLECTION, Canned, simulated_partner
@@ -290,3 +290,10 @@ def test_a_line_sends_nothing_to_another_server(west, tmp_path):
             line.exchange("GET", other.api_root)
         line.close()
         assert other.requests == []
+
+
+@pytest.mark.parametrize(("code", "by_rule"), [("link_closed", True), ("", False)])
+def test_a_link_that_the_partner_closed_is_a_rule_and_no_missing_right(code, by_rule):
+    body = b'{"title":"Closed","error_code":"%s"}' % code.encode()
+    error = error_of("west", "GET x", 403, {}, body, now=NOON)
+    assert (error.by_rule, "duty desk" in error.remedy) == (by_rule, by_rule)

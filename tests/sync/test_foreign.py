@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from node.errors import PartnerRefused
-from node.exchange import feed_rows
-from node.sync import foreign
+from node.errors import PartnerRefused, PartnerUnreachable
+from node.exchange import feed_rows, links
+from node.sync import foreign, rounds
 from node.sync.push import push
 from node.sync.reports import Stop
 from tests.support.builders import NORTH_ID, an_id, an_indicator, an_ipv4
-from tests.support.partner import Canned, a_receiver
+from tests.support.partner import SECOND, Canned, a_receiver
 
 OURS = [an_indicator(n, tlp="green", author=NORTH_ID) for n in range(5)]
 
@@ -204,3 +204,49 @@ def test_what_is_withheld_is_counted_and_never_sent(north, west):
     report = push_once(north)
     assert (report.considered, report.sent, report.withheld) == (2, 1, 1)
     assert west.posts() == [[an_id("indicator", 0)]]
+
+
+@pytest.mark.parametrize("date", ["0001-01-01T00:00:00.000Z", "1600-01-01T00:00:00.000Z"])
+def test_a_version_beyond_what_is_kept_of_a_date_is_settled_by_its_word(north, west, date):
+    north.bring(an_indicator("far", tlp="green", author=NORTH_ID, created=date, modified=date))
+    assert numbers(push_once(north)) == (1, 1, 0, 0, 0)
+
+
+def slow_down(west, part, headers):
+    """West answers 429 wherever the path has a part."""
+    usual = west.answer
+    west.answer = lambda asked: Canned(429, headers=headers) if part in asked.path else usual(asked)
+
+
+@pytest.mark.parametrize("headers", [{"Retry-After": "120"}, {}])
+def test_a_partner_that_asks_to_wait_while_polled_is_asked_nothing_more(north, west, monkeypatch, headers):
+    monkeypatch.setattr(foreign, "MOST_OBJECTS", 2)
+    west.post_style = "pending"
+    slow_down(west, "/status/", headers)
+    north.bring(*OURS)
+    report = push_once(north)
+    assert isinstance(report.error, PartnerUnreachable)
+    assert numbers(report) == (2, 0, 0, 0, 2)
+    assert "/status/" in west.requests[-1].path
+    assert len(west.posts()) == 1
+
+
+def test_what_is_known_is_settled_before_a_partner_is_left_alone(north, west):
+    west.refuses = {an_id("indicator", 1): "not wanted here"}
+    slow_down(west, "/manifest/", {"Retry-After": "120"})
+    north.bring(*OURS)
+    report = push_once(north)
+    assert report.error.retry_after_seconds == 120
+    assert numbers(report) == (5, 4, 0, 0, 1)
+    assert states(north) == {"settled": 4, "sent": 1}
+
+
+def test_the_next_round_waits_as_long_as_the_partner_asked_in_the_middle_of_one(north, west):
+    west.post_style = "pending"
+    slow_down(west, "/status/", {"Retry-After": "120"})
+    north.bring(*OURS)
+    client = north.client()
+    rounds.carry(north.door, north.link("out"), client, now=north.clock, pause=north.pause)
+    client.close()
+    with north.database.reading() as tx:
+        assert links.state(tx, north.link("out").name).next_try == north.clock() + 120 * SECOND

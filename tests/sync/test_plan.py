@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from node.sync.connection import Patience
 from node.sync.explain import explain
 from node.sync.plan import plan
-from tests.support.builders import LATER, NORTH_ID, SOUTH_ID, an_id, an_indicator
-from tests.support.two_nodes import BOTH_PULL, BOTH_PUSH, two_nodes
+from node.sync.pull import pull
+from node.sync.reports import Stop
+from tests.support.builders import LATER, NOON, NORTH_ID, SOUTH_ID, an_id, an_indicator
+from tests.support.two_nodes import BOTH_PULL, BOTH_PUSH, an_exchange_text, renew_history, two_nodes
 
 GREEN = [an_indicator(n, tlp="green", author=NORTH_ID) for n in range(3)]
 AMBER = an_indicator("amber", tlp="amber", author=NORTH_ID)
@@ -140,6 +143,68 @@ def test_explain_names_every_version(two_databases, tmp_path):
     pair.north.bring(an_indicator(0, tlp="green", author=NORTH_ID, modified=LATER))
     told = explained(pair.north, an_id("indicator", 0))
     assert [line.count("the newest") for line in told if line.startswith("Lies")] == [0, 1]
+
+
+def planned_with(north, **changes):
+    client = north.client(**changes)
+    try:
+        return plan(north.door, north.link("in"), client, now=north.clock)
+    finally:
+        client.close()
+
+
+@pytest.mark.parametrize("style", ["empty", "same"])
+def test_a_plan_ends_where_a_round_would_find_no_way_on(north, west, style):
+    west.next_style = style
+    west.hold(*[an_indicator(n) for n in range(3)])
+    found = planned_with(north)
+    assert (found.stopped, found.complete) == (Stop.NO_PROGRESS, False)
+    assert found.detail
+    assert found.remedy
+
+
+def test_a_plan_of_what_never_ends_is_bounded(north, west):
+    west.next_style = "endless"
+    client = north.client()
+    found = plan(north.door, north.link("in"), client, now=north.clock, at_most=5)
+    client.close()
+    assert (len(found.steps), found.complete, found.stopped) == (6, False, None)
+
+
+def test_a_plan_asks_other_software_from_a_little_before_the_bookmark(north, west):
+    west.digits = 3
+    west.hold(an_indicator(0), at=NOON)
+    client = north.client()
+    pull(north.door, north.link("in"), client, now=north.clock)
+    client.close()
+    west.hold(an_indicator(1), at=NOON + 100)
+    found = planned_with(north)
+    assert [step.stix_id for step in found.steps if step.goes] == [an_id("indicator", 1)]
+
+
+def test_a_plan_asks_for_fewer_objects_when_an_answer_is_too_large(north, west):
+    west.hold(*[an_indicator(n) for n in range(20)])
+    assert planned_with(north, patience=Patience(most_bytes=4000)).changes == 20
+
+
+def test_a_plan_says_that_the_terms_differ(two_databases, tmp_path):
+    pair = two_nodes(two_databases, tmp_path)
+    pair.north.bring(*GREEN)
+    pair.south.restart(an_exchange_text(flow_keep_days=10))
+    found = planned(pair.south, "in")
+    assert (found.stopped, found.steps, found.complete) == (Stop.TERMS_DIFFER, [], False)
+    assert "differ" in found.detail
+
+
+def test_a_plan_starts_again_when_the_partner_has_another_history_and_notes_nothing(two_databases, tmp_path):
+    pair = two_nodes(two_databases, tmp_path)
+    pair.north.bring(*GREEN)
+    pair.south.sync("in")
+    renew_history(pair.north, "restored")
+    pair.south.client().collection("indicators")
+    before = pair.south.tables()
+    assert planned(pair.south, "in").counts() == {"duplicate": 3}
+    assert pair.south.tables() == before
 
 
 def _no_line(_request: object) -> None:

@@ -333,7 +333,7 @@ def test_a_paused_link_moves_nothing_on_either_side(two_databases, tmp_path):
     with pair.north.database.writing() as tx:
         tx.run(sa.text("update link set paused = true, pause_reason = 'for the test'"))
     (refused,) = pair.south.sync("in")
-    assert refused.error is not None
+    assert refused.error.by_rule
     assert "paused" in refused.error.problem
     assert pair.south.ids() == set()
 

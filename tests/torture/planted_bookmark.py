@@ -16,18 +16,18 @@ from node.sync.answers import FetchedPage
 
 GAP_SECONDS = 0.1
 
-_take = pull._take
+_take = pull._Store.take
 
 
-def bookmark_first(run: Any, page: FetchedPage) -> None:
-    """What `pull._take` must not be."""
+def bookmark_first(store: Any, run: Any, page: FetchedPage) -> None:
+    """What `pull._Store.take` must not be."""
     mark = pull._mark_after(run, page, run.now())
     if mark is not None:
-        run.door.database.retrying(lambda tx: bookmarks.advance(tx, run.link.name, mark))
+        store.door.database.retrying(lambda tx: bookmarks.advance(tx, run.link.name, mark))
         time.sleep(GAP_SECONDS)
-    _take(run, page)
+    _take(store, run, page)
 
 
 if __name__ == "__main__":
-    pull._take = bookmark_first
+    pull._Store.take = bookmark_first
     main()
