@@ -26,7 +26,7 @@ from node.cli.printing import Printer, Value, amount, utc
 from node.errors import InvalidObject, UsageError
 from node.exchange import egress
 from node.exchange.ingress import Source
-from node.store import catalog
+from node.store import catalog, highwater
 from node.store.catalog import Collection, Definition
 from node.store.database import Tx
 
@@ -136,6 +136,7 @@ def add_collection(
         return added
 
     added = context.database.retrying(work)
+    highwater.note(context.settings.data_dir, added.id, 0)
     context.out.line(f"{added.alias} added, id {added.id}")
     context.out.record("collection", **_fields(added, 0))
     context.out.next(f"stixnode account allow NAME {added.alias} --read")

@@ -368,9 +368,8 @@ def _translated(cause: Exception) -> StoreError:
     driver = cause.orig if isinstance(cause, DBAPIError) else cause
     text = str(driver)
     state = getattr(driver, "sqlstate", None)
-    if state in ("40001", "40P01", "55P03") or (
-        type(driver).__name__ == "OperationalError" and "locked" in text
-    ):
+    by_sqlite = type(driver).__module__.startswith("pysqlite3") and "locked" in text
+    if by_sqlite or state in ("40001", "40P01", "55P03"):
         return StoreBusy(f"The database is busy: {text}.", remedy="Nothing was stored; try again.")
     return StoreError(
         f"The database refused: {text}.", remedy="Run stixnode check; nothing of this step was stored."

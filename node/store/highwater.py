@@ -118,6 +118,9 @@ def recover(
     with database.reading() as tx:
         node = catalog.node_row(tx)
         found = _judged(tx, node, known, identity)
+        empty = [held for held in catalog.collections(tx) if not held.last_added]
+    for held in empty:
+        note(data_dir, held.id, 0)  # or a crash before its first mark would look like a copy without marks
     if not found.new_history and node.server_identity == identity:
         return found
 

@@ -186,3 +186,13 @@ def test_an_empty_collection_needs_no_mark(sqlite_database, tmp_path):
         catalog.add_collection(tx, Definition(alias="c1", title="C1", id=UUIDS[0]), epoch="old")
 
     assert not recovered(sqlite_database, tmp_path).new_history
+
+
+def test_a_crash_before_the_first_mark_is_no_new_history(sqlite_database, tmp_path):
+    with sqlite_database.writing() as tx:
+        catalog.add_collection(tx, Definition(alias="c1", title="C1", id=UUIDS[0]), epoch="old")
+    recovered(sqlite_database, tmp_path)
+    with sqlite_database.writing() as tx:
+        catalog.take_dates(tx, 1, 1, now=NOON)
+
+    assert not recovered(sqlite_database, tmp_path).new_history

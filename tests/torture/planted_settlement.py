@@ -22,13 +22,13 @@ GAP_SECONDS = 0.1
 _bring = batches._bring
 
 
-def settled_first(delivery: Delivery, keys: list[Key], items: Sequence[Item]) -> bool:
+def settled_first(delivery: Delivery, keys: list[Key], items: Sequence[Item], silent: dict[Key, int]) -> bool:
     """What `batches._bring` must not be."""
     delivery.door.database.retrying(
         lambda tx: feed_rows.settle(tx, delivery.link.name, keys, feed_rows.SETTLED)
     )
     time.sleep(GAP_SECONDS)
-    return _bring(delivery, keys, items)
+    return _bring(delivery, keys, items, silent)
 
 
 if __name__ == "__main__":
