@@ -18,6 +18,8 @@ import pytest
 
 from node.cli.asked import Asked
 from node.cli.context import Context
+from node.cli.demo import stage
+from node.cli.demo.command import ended_in_order
 from node.cli.demo.comparison import Crossing, compare
 from tests.support.builders import NORTH_ID, an_indicator
 
@@ -295,3 +297,24 @@ def _still_running(place: Path) -> list[str]:
         done = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
         lines = done.stdout.splitlines()
     return [line for line in lines if f"{place}/" in line]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_moment_of_a_start_leaves_no_process_behind(tmp_path, monkeypatch, number):
+    started: list[subprocess.Popen[bytes]] = []
+    start = subprocess.Popen
+
+    def start_and_signal(*arguments, **options):
+        started.append(start(*arguments, **options))
+        signal.raise_signal(number)
+        return started[-1]
+
+    monkeypatch.setattr(stage.subprocess, "Popen", start_and_signal)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        ended_in_order(),
+        stage.running([["http.server", "0"]], [tmp_path / "log"]),
+    ):
+        pytest.fail("the signal was lost")
+
+    assert [each.poll() is None for each in started] == [False]

@@ -90,7 +90,7 @@ def demo(
         )
     found = Findings()
     try:
-        with _ended_in_order(), stage.own_environment(), _folder(keep) as place:
+        with ended_in_order(), stage.own_environment(), _folder(keep) as place:
             show = medallion.show if partner == "medallion" else _show
             show(out, place, found, *_given(data, partner_data))
             report.print_findings(out, found)
@@ -301,7 +301,7 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _ended_in_order() -> Iterator[None]:
+def ended_in_order() -> Iterator[None]:
     """Let SIGTERM end us as Ctrl-C does, so that nothing that we started outlives us."""
 
     def end(_number: int, _frame: FrameType | None) -> None:

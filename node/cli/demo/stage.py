@@ -224,15 +224,16 @@ def running(commands: Sequence[Sequence[str]], logs: Sequence[Path]) -> Iterator
         for command, log in zip(commands, logs, strict=True):
             file: IO[bytes] = stack.enter_context(log.open("wb"))
             # A session of its own: Ctrl-C comes to us, and we stop it in order.
-            children.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", *command],
-                    stdin=subprocess.DEVNULL,
-                    stdout=file,
-                    stderr=file,
-                    start_new_session=True,
+            with _signals_held():
+                children.append(
+                    subprocess.Popen(
+                        [sys.executable, "-m", *command],
+                        stdin=subprocess.DEVNULL,
+                        stdout=file,
+                        stderr=file,
+                        start_new_session=True,
+                    )
                 )
-            )
         yield children
 
 
@@ -261,6 +262,23 @@ def wait_until_served(url: str, child: Process, log: Path, authority: Path | Non
         f"The server at {url} {state}: {clean(' '.join(words)) or 'it said nothing'}",
         remedy="Run the demonstration again with --keep DIR, and read serve.log there.",
     )
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Hand a signal over only afterwards: it may not come between a child's start and our knowing of it."""
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _frame: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, action in before.items():
+            signal.signal(number, action)
+    for each in came:
+        signal.raise_signal(each)
 
 
 def _stop(children: Sequence[Process]) -> None:
