@@ -7,8 +7,10 @@ Rule    Objects leave here as the exact bytes they came in. Decoding and encodin
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -22,23 +24,30 @@ _REMEDY: Final = "Send one TAXII envelope or STIX bundle: a JSON object with a l
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENTRIES: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _NAME: Final = msgspec.json.Decoder(str)
+_SKIPPED: Final = msgspec.json.Decoder(msgspec.Raw)
 
 _MEMBER: Final = re.compile(rb'\s*+([{,])\s*+("(?:[^"\\]|\\.)*+")\s*+:\s*+', re.DOTALL)
 _END: Final = re.compile(rb"\s*+\}\s*+")
 _EMPTY: Final = re.compile(rb"\s*+\{\s*+\}\s*+")
 
+_MANY: Final = 250_000  # commas; a body with more has long values, or is meant to take our memory
+_MOST_MEMBERS: Final = 10_000
+_PIECE: Final = 4 * 1024 * 1024
+
 _ENVELOPE_NAMES: Final = frozenset(("more", "next", "objects"))
 
 
-def split(body: bytes) -> list[bytes]:
+def split(body: bytes, *, most: int | None = None) -> list[bytes]:
     """Cut an envelope or a bundle that is in memory into its objects, byte for byte.
 
     Args:
         body: One JSON object in UTF-8, whose length the caller has checked.
+        most: How many entries the caller takes; None for any number.
 
     Returns:
         The entries of the list `objects`, in the sender's order, each as the exact bytes it
         occupied, whatever it is. Empty when there is no such list: an envelope may be `{}`.
+        With `most`, a body that has more gives more than that, and not always all of them.
 
     Raises:
         InvalidObject: `body` is not UTF-8 or not a JSON object, a property of it occurs twice,
@@ -48,8 +57,10 @@ def split(body: bytes) -> list[bytes]:
         TAXII 2.1 section 3.7 (envelope); STIX 2.1 section 8 (bundle).
     """
     try:
-        # Values that are only skipped are not checked for UTF-8 by the decoder.
-        body.decode()
+        _check_utf_8(body)
+        if most is not None and body.count(b",") > _MANY:
+            # An entry of one byte takes a hundred in memory.
+            return list(islice(_container(Source([body], len(body))), most + 1))
         members = {name: bytes(raw) for name, raw in _MEMBERS.decode(body).items()}
         if not _are_all(members, body):
             raise _not_a_container(body, "a property occurs twice")
@@ -62,6 +73,24 @@ def split(body: bytes) -> list[bytes]:
         raise
     except ValueError as cause:
         raise _not_a_container(body, f"{cause}"[:120]) from cause
+
+
+def salvage(body: bytes, *, most: int) -> tuple[dict[str, bytes], list[bytes]]:
+    """Cut an envelope of which an entry may be no JSON at all, so that it does not take the others with it.
+
+    Args:
+        body: As in `split`, from whom nothing better can be had than what can be read of it.
+        most: How many entries the caller takes.
+
+    Returns:
+        The properties of the envelope beside `objects`, each as its bytes, and the entries: more than
+        `most` of them, and not always all, when it has more.
+
+    Raises:
+        InvalidObject: As `split`; but what stands inside an entry is asked by whoever reads the entry.
+    """
+    members: dict[str, bytes] = {}
+    return members, list(islice(_container(Source([body], len(body)), members=members), most + 1))
 
 
 def split_stream(chunks: Iterable[bytes], *, max_object_bytes: int = MAX_OBJECT_BYTES) -> Iterator[bytes]:
@@ -86,18 +115,23 @@ def split_stream(chunks: Iterable[bytes], *, max_object_bytes: int = MAX_OBJECT_
     return _container(source, or_lines=True)
 
 
-def join(bodies: Sequence[bytes], *, more: bool = False, next: str | None = None) -> bytes:  # TAXII's names
+def join(
+    bodies: Sequence[bytes],
+    *,
+    more: bool | None = None,
+    next: str | None = None,  # TAXII's names
+) -> bytes:
     """The TAXII envelope of some bodies, which stand in it as they are.
 
     Args:
         bodies: In the order in which they shall stand.
-        more: Whether the server has more than these.
+        more: Whether the server has more than these; None where that is no question, as in a POST.
         next: Where to go on, as the client shall send it back.
 
     Source:
         TAXII 2.1 section 3.7: a property without a value is left out.
     """
-    head = b'"more":true' if more else b""
+    head = b"" if more is None else b'"more":true' if more else b'"more":false'
     if next is not None:
         head += (b"," if head else b"") + b'"next":' + msgspec.json.encode(next)
     if not bodies:
@@ -106,6 +140,18 @@ def join(bodies: Sequence[bytes], *, more: bool = False, next: str | None = None
     parts[0] = b"{" + head + (b"," if head else b"") + b'"objects":[' + parts[0]
     parts[-1] += b"]}"
     return b",".join(parts)
+
+
+def _check_utf_8(body: bytes) -> None:
+    # Values that are only skipped are not checked by the decoder. In pieces: a text takes up to four times
+    # its bytes.
+    if len(body) <= _PIECE:
+        body.decode()
+        return
+    decoder, view = codecs.getincrementaldecoder("utf-8")(), memoryview(body)
+    for start in range(0, len(body), _PIECE):
+        decoder.decode(view[start : start + _PIECE])
+    decoder.decode(b"", final=True)
 
 
 def _are_all(members: dict[str, bytes], body: bytes) -> bool:
@@ -130,8 +176,10 @@ def _not_a_container(body: bytes, why: str) -> InvalidObject:
     return InvalidObject(f"The {len(body):,} bytes are no envelope and no bundle: {why}.", remedy=_REMEDY)
 
 
-def _container(source: Source, *, or_lines: bool = False) -> Iterator[bytes]:
-    members: dict[str, bytes] = {}
+def _container(
+    source: Source, *, or_lines: bool = False, members: dict[str, bytes] | None = None
+) -> Iterator[bytes]:
+    members = {} if members is None else members
     source.peek()
     source.mark()
     source.place = "Object 1 of the stream"
@@ -169,6 +217,8 @@ def _members_until_list(source: Source, members: dict[str, bytes]) -> bool:
             raise source.problem(f"has {shown(text)} where the name of a property should be") from cause
         if name in members:
             raise source.problem(f"has the property {shown(name)} twice")
+        if len(members) >= _MOST_MEMBERS:
+            raise source.problem(f"has more than {_MOST_MEMBERS} properties")
         source.skip(b":")
         if name == "objects" and source.peek() == b"[" and members.get("type", b'"bundle"') == b'"bundle"':
             members[name] = b"[]"
@@ -228,10 +278,11 @@ def _check_members(source: Source, members: dict[str, bytes]) -> None:
     """Refuse a container whose other properties are not sound, or that is no container after all."""
     for name, value in members.items():
         try:
-            msgspec.json.decode(value)
+            _check_utf_8(value)
+            _SKIPPED.decode(value)  # not to values: a list of lists takes thirty times its bytes
         except (ValueError, RecursionError) as cause:
             raise source.problem(f"has a property {shown(name)} that is not JSON: {cause}"[:200]) from cause
-    if not isinstance(msgspec.json.decode(members.get("objects", b"[]")), list):
+    if not members.get("objects", b"[]").startswith(b"["):
         raise source.problem("has a property objects that is not a list")
     if members.get("type", b'"bundle"') != b'"bundle"':
         raise source.problem(f"has the type {shown(members['type'])} and is no bundle")

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from node.clock import parse_stix_time
 from node.errors import InvalidObject
@@ -55,8 +56,7 @@ _FIRST_INSTANT: Final = -(2**63)
 _LAST_INSTANT: Final = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class StixObject:
+class StixObject(msgspec.Struct, frozen=True):
     """One version of one object: the facts that rules and tables ask for, and its body.
 
     Attributes:

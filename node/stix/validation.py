@@ -1,8 +1,9 @@
-"""Check T1: an object against the OASIS JSON schemas of STIX 2.0 and 2.1.
+"""Checks T1 and T2: an object against the OASIS JSON schemas of STIX 2.0 and 2.1, and the rest of its musts.
 
 The schemas are read as files from the installed stix2-validator package, which is never
 imported: importing costs seconds, its checks fall to crafted type names, and later releases
-lack the files. jsonschema-rs runs them, with bounded regular expressions.
+lack the files. jsonschema-rs runs them, with bounded regular expressions; where they refuse what
+the standard permits, `node.stix.amendments` mends them. What they cannot say, `node.stix.semantics` asks.
 
 Rule    No network: a reference that the files do not answer is an error, not a download.
 Reads   stix2validator/schemas-2.0 and schemas-2.1, when the first object of a version is checked.
@@ -12,7 +13,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -21,12 +23,16 @@ from typing import Any, Final, Literal, NoReturn, TypeAlias
 import jsonschema_rs
 import msgspec
 
-from node.errors import ConfigError
+from node.errors import ConfigError, InvalidObject
+from node.stix import patterns, semantics
+from node.stix.amendments import amended
 from node.stix.decoding import MAX_OBJECT_BYTES, decode_kept, shown
 from node.stix.objects import StixObject, read_with_value
 
-Level: TypeAlias = Literal["structure", "schema"]
-"""How much is asked of an object: check T0 alone, or the schemas too."""
+Level: TypeAlias = Literal["structure", "schema", "full"]
+"""What is refused: what fails check T0; what fails the schemas too; what fails a MUST of the standard too."""
+
+_LEVELS: Final[Mapping[str, Level]] = {"structure": "structure", "full": "full"}
 
 PACKAGE: Final = "stix2-validator"
 VERSION: Final = "3.2.0"
@@ -40,6 +46,12 @@ _PATTERNS: Final[dict[str, jsonschema_rs.FancyRegexOptions | jsonschema_rs.Regex
     "2.0": jsonschema_rs.FancyRegexOptions(backtrack_limit=100_000),
     "2.1": jsonschema_rs.RegexOptions(),
 }
+_ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_MAIL: Final = re.compile(
+    rf"""(?:{_ATOM}(?:\.{_ATOM})*|"(?:[^"\\\r\n]|\\.)*")@(?:{_ATOM}(?:\.{_ATOM})*|\[[^\[\]\\\s]*\])"""
+)
+# Names that the world uses, and so crime does: `_dmarc.` in front, hyphens in third place, a dot at the end.
+_HOST: Final = re.compile(r"\w(?:[\w-]{0,61}\w)?(?:\.\w(?:[\w-]{0,61}\w)?)*\.?")
 _COMMON_TYPES: Final = ("marking-definition", "language-content", "extension-definition")
 
 
@@ -59,35 +71,60 @@ def require_schemas() -> None:
         _folder(spec_version)
 
 
+def level_of(validation: str) -> Level:
+    """The level that a collection's `validation` asks for; a word not known asks for the schemas."""
+    return _LEVELS.get(validation, "schema")
+
+
 def read_checked(
     body: bytes, level: Level, *, max_object_bytes: int = MAX_OBJECT_BYTES
 ) -> tuple[StixObject, str | None]:
-    """The object that a body is, and what the schemas say against it; decoded once for both.
+    """The object that a body is, and what is wrong with it at a level; decoded once for both.
 
     Args:
         body: As for `objects.read`.
-        level: `structure` leaves the schemas out.
+        level: At `structure` the schemas are asked too, so that the caller can flag what fails them.
         max_object_bytes: As for `objects.read`.
 
     Returns:
         The object, and None or the sentence of `check`.
 
     Raises:
-        InvalidObject: As `objects.read`, at either level.
+        InvalidObject: As `objects.read`, at every level.
     """
     found, value = read_with_value(body, max_object_bytes=max_object_bytes)
-    if level == "structure":
-        return found, None
-    return found, check(value, found.type, found.spec_version)
+    return found, check(value, found.type, found.spec_version, full=level == "full")
 
 
-def check(value: bytes | Mapping[str, object], type: str, spec_version: str) -> str | None:  # STIX's names
-    """What the schemas say against an object.
+def read_patterns(bodies: Iterable[bytes], level: Level) -> None:
+    """Read the patterns of a batch ahead and remember the verdicts, before anybody holds a lock for it.
+
+    Args:
+        bodies: Whatever came; what cannot be read is left to `read_checked`.
+        level: As for `read_checked`; only `full` reads patterns.
+    """
+    for body in bodies if level == "full" else ():
+        if b"indicator" not in body:
+            continue
+        try:
+            found = semantics.pattern_of(decode_kept(body))
+        except InvalidObject:
+            continue
+        if found is not None:
+            patterns.fault(*found)
+
+
+def check(
+    value: bytes | Mapping[str, object], type: str, spec_version: str, *, full: bool = False
+) -> str | None:  # STIX's names
+    """What the schemas say against an object, and in full, what the standard says besides.
 
     Args:
         value: A body that `objects.read` has let through, or its decoded value.
         type: Its type; one without a schema is held against what all objects have in common.
         spec_version: `2.0` or `2.1`, as in `StixObject.spec_version`.
+        full: Also the formats that the schemas of 2.1 name (addresses of the web and of mail, names of
+            hosts), and the rules of `semantics`.
 
     Returns:
         None if it is valid, else one sentence of at most 300 characters with the place and the fault.
@@ -100,15 +137,23 @@ def check(value: bytes | Mapping[str, object], type: str, spec_version: str) -> 
     if name not in _object_schemas(spec_version):
         undated = "created" not in decoded and "modified" not in decoded
         name = "cyber-observable-core" if undated and spec_version == "2.1" else "core"
-    validator = _validator(spec_version, name)
-    return None if validator.is_valid(decoded) else _sentence(validator, decoded)
+    # What is defanged is written so that it is no address any more.
+    formats = full and spec_version == "2.1" and decoded.get("defanged") is not True
+    validator = _validator(spec_version, name, formats=formats)
+    if not validator.is_valid(decoded):
+        return _sentence(validator, decoded)
+    fault = semantics.fault(decoded, type, spec_version) if full else None
+    return None if fault is None else _written(*fault)
 
 
 def _sentence(validator: Any, value: Mapping[str, object]) -> str:
     faults = [_closest(fault) for fault in islice(validator.iter_errors(value), 20)]
     # A fault inside a property says more than one of the whole object.
     path, text = max(faults, key=lambda fault: (not _says_little(fault[1]), len(fault[0])))
-    place = "/".join(map(str, path))
+    return _written("/".join(map(str, path)), text)
+
+
+def _written(place: str, text: str) -> str:
     whole = f"{place[:120]}: {text}" if place else text
     sentence = "".join(map(_printable, whole[: 2 * _LONGEST_SENTENCE]))
     return sentence if len(sentence) <= _LONGEST_SENTENCE else f"{sentence[: _LONGEST_SENTENCE - 3]}..."
@@ -137,7 +182,7 @@ def _says_little(text: str) -> bool:
 
 
 @cache
-def _validator(spec_version: str, name: str) -> Any:
+def _validator(spec_version: str, name: str, *, formats: bool) -> Any:
     """The validator of one schema; `name` is one of our own, never a text from outside."""
     schemas = _schemas(spec_version)
     path = _object_schemas(spec_version).get(name, f"common/{name}")
@@ -146,7 +191,19 @@ def _validator(spec_version: str, name: str) -> Any:
         registry=_registry(spec_version),
         mask=_MASK,
         pattern_options=_PATTERNS[spec_version],
+        validate_formats=formats,
+        formats={"email": _is_mail_address, "idn-hostname": _is_host_name} if formats else None,
     )
+
+
+def _is_mail_address(text: object) -> bool:
+    """An addr-spec of RFC 5322 without folding and comments; no display name (STIX 2.1 section 6.5)."""
+    return not isinstance(text, str) or (len(text) < 1_000 and _MAIL.fullmatch(text) is not None)
+
+
+def _is_host_name(text: object) -> bool:
+    """Labels of letters, digits, hyphens and underscores, of any script; STIX 2.1 section 6.4."""
+    return not isinstance(text, str) or (len(text) <= 254 and _HOST.fullmatch(text) is not None)
 
 
 def types_with_schemas(spec_version: str) -> frozenset[str]:
@@ -175,8 +232,9 @@ def _schemas(spec_version: str) -> Mapping[str, dict[str, Any]]:
     require_schemas()
     folder = _folder(spec_version)
     return {
-        f"{path.parent.name}/{path.stem}": msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        name: msgspec.json.decode(amended(spec_version, name, path.read_bytes()), type=dict[str, Any])
         for path in sorted(folder.glob("*/*.json"))
+        for name in (f"{path.parent.name}/{path.stem}",)
     }
 
 

@@ -36,6 +36,7 @@ def test_what_was_encoded_is_decoded_with_its_canonical_form(value, ascii_only, 
 
 @given(objects, texts, values, values, st.booleans(), st.booleans())
 def test_a_key_that_occurs_twice_is_always_noticed(value, name, one, other, ascii_only, deep):
+    """S-JSON-3: unique keys, in every mode of validation."""
     pairs = [
         json.dumps(key, ensure_ascii=ascii_only) + ": " + json.dumps(item) for key, item in value.items()
     ]
@@ -85,6 +86,7 @@ def test_a_lost_key_cannot_hide_behind_an_escape_that_becomes_longer():
     ],
 )
 def test_what_is_not_json_in_utf_8_is_refused(body):
+    """S-JSON-3: UTF-8, no NaN, no Infinity."""
     with pytest.raises(InvalidObject, match="is not JSON in UTF-8"):
         decode(body)
 

@@ -89,6 +89,7 @@ def test_the_order_of_properties_does_not_matter():
 
 
 def test_a_default_that_is_written_counts():
+    """S-VER-8: decided otherwise in design.md section 13, where defaults are hashed."""
     assert digest_of({"revoked": False}) != digest_of({})
 
 

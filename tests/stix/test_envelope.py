@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.errors import InvalidObject
-from node.stix.envelope import join, split, split_stream
+from node.stix.envelope import join, salvage, split, split_stream
 from tests.support.builders import a_malware, an_id, an_indicator, an_ipv4
 
 texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
@@ -55,6 +55,7 @@ def test_every_entry_comes_out_as_the_bytes_it_went_in(entries, space, size):
 
 
 def test_spacing_escapes_and_number_forms_are_kept():
+    """S-VER-7"""
     assert both(a_bundle(ODD, an_indicator(), ODD)) == [ODD, an_indicator(), ODD]
 
 
@@ -266,3 +267,23 @@ def test_joining_leaves_the_given_list_alone():
 def test_a_container_that_breaks_off_before_its_list_is_refused(text):
     with pytest.raises(InvalidObject, match="breaks off"):
         list(split_stream([text]))
+
+
+def test_what_can_be_read_of_an_envelope_is_cut_although_an_entry_is_no_json():
+    body = b'{"more":true,"objects":[{"a":NaN},{"a":[1]}, 7 ,{"b":"\xff"}],"next":"2"}'
+    members, bodies = salvage(body, most=10)
+
+    assert bodies == [b'{"a":NaN}', b'{"a":[1]}', b"7", b'{"b":"\xff"}']
+    assert (members["more"], members["next"]) == (b"true", b'"2"')
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"null", b"[]", b'{"objects":[{"a":1}', b'{"objects":[],"objects":[]}']
+)
+def test_what_is_no_envelope_is_not_salvaged(body):
+    with pytest.raises(InvalidObject):
+        salvage(body, most=10)
+
+
+def test_no_more_entries_are_salvaged_than_are_taken():
+    assert len(salvage(b'{"objects":[1,2,3,4,5]}', most=2)[1]) == 3

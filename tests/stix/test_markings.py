@@ -96,6 +96,7 @@ def test_the_stricter_of_two_is_the_one_with_the_narrower_audience():
     ],
 )
 def test_the_nine_official_ids_are_known_without_being_held(marking, level):
+    """S-TLP-6, S-TLP-9: four of TLP 1 and five of TLP 2, whether the object came or not."""
     assert rank([marking], {}) == level
 
 
@@ -116,6 +117,7 @@ def test_a_definition_that_is_not_held_is_unknown():
 
 
 def test_the_strictest_of_several_markings_wins():
+    """S-TLP-8"""
     assert rank([TLP_2["red"], GREEN_1, STATEMENT], {STATEMENT: NO_TLP}) == TLP.RED
 
 
@@ -173,6 +175,7 @@ def test_other_labels_are_no_markings(label):
 
 @pytest.mark.parametrize("level", list(TLP_2))
 def test_an_official_tlp_2_definition_means_its_level(level):
+    """S-TLP-2"""
     definition = json.loads(a_tlp_marking(level))
 
     assert meaning(definition) == parse_tlp(level)
@@ -180,6 +183,7 @@ def test_an_official_tlp_2_definition_means_its_level(level):
 
 
 def test_an_official_tlp_1_definition_means_its_level():
+    """S-TLP-1"""
     assert meaning(a_tlp_1_marking()) == TLP.RED
 
 
@@ -208,6 +212,7 @@ def test_the_stix_2_0_form_of_tlp_1_is_right_too():
     ],
 )
 def test_an_official_id_with_other_content_is_altered(changes):
+    """S-TLP-7"""
     definition = a_tlp_1_marking(**changes)
 
     assert altered(definition)
@@ -223,6 +228,7 @@ def test_an_altered_tlp_2_extension_is_noticed(changes):
 
 
 def test_another_id_is_not_altered_but_unknown():
+    """S-TLP-1: nobody else makes TLP; what claims to be it ranks above RED."""
     definition = a_tlp_1_marking(id=an_id("marking-definition", "mine"))
 
     assert not altered(definition)

@@ -136,6 +136,7 @@ def test_no_value_of_any_property_ends_in_another_error(changes, build):
     ],
 )
 def test_the_spec_version_follows_from_the_object_alone(body, spec_version):
+    """S-SPEC-1, S-SPEC-2, S-SPEC-3, S-SPEC-4: by its own properties, and never by its type alone."""
     assert read(body).spec_version == spec_version
 
 
@@ -165,6 +166,7 @@ def test_an_object_without_dates_has_no_version():
 
 
 def test_a_marking_definition_has_the_version_of_its_creation():
+    """S-TLP-5: markings have no `modified`."""
     assert read(a_marking_definition()).version_text == CREATED
 
 
@@ -185,6 +187,7 @@ def test_nanoseconds_are_told_apart():
 
 
 def test_modified_is_compared_with_created_as_an_instant():
+    """S-VER-2, S-VER-3: earlier than created is refused, later is not asked about."""
     assert read(
         an_indicator(created="2026-11-20T09:00:00.500Z", modified="2026-11-20T09:00:00.5000001Z")
     ).version
@@ -231,6 +234,7 @@ def test_a_bad_timestamp_is_refused_by_name(name, value):
     "name", ["created", "modified", "valid_until", "created_by_ref", "revoked", "confidence", "labels"]
 )
 def test_null_is_not_taken_for_absence(name):
+    """S-JSON-1"""
     body = without(an_indicator(), "created", "modified")
 
     with pytest.raises(InvalidObject, match=f"Its {name} is None"):
@@ -278,6 +282,7 @@ def test_null_is_not_taken_for_absence(name):
     ],
 )
 def test_a_wrong_property_is_refused_by_name(changes, problem):
+    """S-ID-1, S-SPEC-6, S-JSON-4, S-JSON-6, S-JSON-8: each with its value."""
     with pytest.raises(InvalidObject) as refusal:
         read(an_indicator(**changes))
     assert problem in refusal.value.problem
@@ -290,6 +295,7 @@ def test_a_long_value_is_cut_in_the_problem():
 
 
 def test_capital_hexadecimal_digits_are_kept_as_they_are():
+    """S-ID-3: ids are never normalised."""
     capital = "indicator--" + an_id("indicator")[11:].upper()
 
     assert read(an_indicator(id=capital)).id == capital
@@ -299,6 +305,7 @@ def test_capital_hexadecimal_digits_are_kept_as_they_are():
     "uuid", ["00000000-0000-0000-0000-000000000000", "ffffffff-ffff-7fff-ffff-ffffffffffff"]
 )
 def test_no_version_of_uuid_is_asked_for(uuid):
+    """S-ID-2"""
     assert read(an_indicator(id=f"indicator--{uuid}")).id.endswith(uuid)
 
 
@@ -340,6 +347,7 @@ def test_an_official_marking_carries_its_meaning(level):
 
 
 def test_an_altered_official_marking_is_refused():
+    """S-TLP-7"""
     body = a_tlp_marking("red").replace(b'"tlp_2_0":"red"', b'"tlp_2_0":"clear"')
 
     with pytest.raises(

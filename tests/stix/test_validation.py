@@ -9,7 +9,7 @@ import pytest
 
 from node.errors import ConfigError, InvalidObject
 from node.stix import validation
-from node.stix.validation import check, read_checked, require_schemas
+from node.stix.validation import check, level_of, read_checked, require_schemas
 from tests.support import data
 from tests.support.builders import (
     NORTH_ID,
@@ -103,14 +103,31 @@ def test_a_sentence_holds_no_control_characters():
     assert said.isprintable()
 
 
-def test_the_level_structure_leaves_the_schemas_out():
+def test_at_structure_the_fault_is_told_too_so_that_it_can_be_flagged():
     found, said = read_checked(an_indicator(pattern=None), "structure")
 
-    assert (found.id, said) == (an_id("indicator"), None)
+    assert found.id == an_id("indicator")
+    assert said == read_checked(an_indicator(pattern=None), "schema")[1]
 
 
-def test_the_structure_is_asked_at_either_level():
-    for level in ("structure", "schema"):
+def test_only_full_asks_what_the_schemas_cannot_say():
+    swapped = an_indicator(valid_until="2026-11-19T08:00:00.000Z")
+
+    assert read_checked(swapped, "structure")[1] is None
+    assert read_checked(swapped, "schema")[1] is None
+    assert read_checked(swapped, "full")[1].startswith(
+        "valid_until: '2026-11-19T08:00:00.000Z' should be after"
+    )
+
+
+def test_a_collection_asks_for_the_schemas_where_it_says_nothing_known():
+    words = ("structure", "schema", "full", "", "none")
+
+    assert [level_of(word) for word in words] == ["structure", "schema", "full", "schema", "schema"]
+
+
+def test_the_structure_is_asked_at_every_level():
+    for level in ("structure", "schema", "full"):
         with pytest.raises(InvalidObject):
             read_checked(an_indicator(confidence=101), level)
 
