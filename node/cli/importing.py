@@ -7,6 +7,8 @@ Rule    Of the whole file markings come first, then identities, objects, relatio
         A file that breaks off is refused before anything is stored. A run that is cut short has stored
         whole steps, and may be run again: what is there already is a duplicate, which costs nothing.
 
+        `importing_medallion` reads another form of file and admits by the same steps.
+
 Reads   a bundle, an envelope or lines of objects, gzip or not; writes through `exchange.ingress`
 """
 
@@ -18,13 +20,13 @@ import struct
 import tempfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, BinaryIO, NamedTuple, cast
 
-from node.cli.printing import Step
+from node.cli.printing import Printer, Step, Value
 from node.errors import InvalidObject
 from node.exchange import ingress
 from node.exchange.door import Door
@@ -38,6 +40,7 @@ STEP_OBJECTS = 1_000
 STEP_BYTES = 8 * 1024 * 1024
 CHUNK_BYTES = 256 * 1024
 LAST = 4  # after every known type: what cannot be read
+SHOWN = 20  # refusals that people are shown; --json has them all
 LONGEST_BYTES = 64 * 1024 * 1024  # above this a file is not cut further; below it one object is refused
 
 _GZIP = b"\x1f\x8b"
@@ -152,26 +155,40 @@ def import_stream(
     """
     found = Imported()
     with Spool(folder) as spool:
-        for body in split_stream(_chunks(stream, reading), max_object_bytes=LONGEST_BYTES):
+        for body in split_stream(chunks(stream, reading), max_object_bytes=LONGEST_BYTES):
             spool.put(body)
         found.read = spool.number
         stored = storing(spool.number)
         for step in spool.steps():
-            _admit(door, collection_id, step, source, found, now=now)
+            admit_step(door, collection_id, step, source, found, now=now)
+            ingress.afterwards(door, now=now())
             stored(len(step))
     found.refusals.sort()
     return found
 
 
-def _admit(
+def admit_step(
     door: Door,
     collection_id: int,
-    step: list[tuple[int, bytes]],
+    step: Sequence[tuple[int, bytes]],
     source: Source,
     found: Imported,
     *,
     now: Callable[[], int],
+    dates: Sequence[int] | None = None,
 ) -> None:
+    """Let one step of a file in, in one transaction, and add to `found` what became of it.
+
+    Args:
+        door: What the door judges by; the caller calls `ingress.afterwards`.
+        collection_id: Where the objects go.
+        step: (number in the file, body).
+        source: Who brings them.
+        found: Of the whole file.
+        now: Microseconds.
+        dates: The `date_added` that each had elsewhere; None for new ones.
+    """
+
     def work(tx: Tx) -> ingress.AdmitReport:
         collection = catalog.lock(tx, collection_id)
         return ingress.admit(
@@ -182,15 +199,31 @@ def _admit(
             source,
             arrival_id=found.arrival_id or None,
             now=now(),
+            dates=dates,
         )
 
+    with door.database.reading() as tx:
+        into = next(one for one in catalog.collections(tx) if one.collection_id == collection_id)
+    ingress.look_ahead(into, [body for _, body in step])
     report = door.database.retrying(work)
-    ingress.afterwards(door, now=now())
     found.arrival_id = report.arrival_id
     found.counts.update(report.counts)
     found.refusals.extend(
         _refusal(step[result.index][0], result) for result in report.results if result.failed
     )
+
+
+def print_refusals(out: Printer, refusals: Sequence[Refusal], **more: Value) -> None:
+    """Tell what was not taken and why; `more` stands in each line of JSON."""
+    if refusals:
+        cut = f", the first {SHOWN} of {len(refusals):,}" if len(refusals) > SHOWN else ""
+        out.line(f"refused{cut}:")
+    for one in refusals[:SHOWN]:
+        out.line(f"  {one.stix_id}{f' of {one.version}' if one.version else ''}: {one.reason}")
+        out.line(f"    {one.message}")
+    for one in refusals:
+        fields: dict[str, Value] = {"number": one.number, "id": one.stix_id, "version": one.version}
+        out.record("refused", **fields, reason=one.reason, message=one.message, **more)
 
 
 def _refusal(number: int, result: Result) -> Refusal:
@@ -207,7 +240,12 @@ def _class(body: bytes) -> int:
         return LAST
 
 
-def _chunks(stream: BinaryIO, reading: Step) -> Iterator[bytes]:
+def chunks(stream: BinaryIO, reading: Step) -> Iterator[bytes]:
+    """The pieces of a file, unpacked if it is gzip.
+
+    Raises:
+        InvalidObject: The gzip file is damaged or breaks off.
+    """
     counted = io.BufferedReader(_Counted(stream, reading), CHUNK_BYTES)
     packed = counted.peek(len(_GZIP))[: len(_GZIP)] == _GZIP
     plain = cast("BinaryIO", gzip.GzipFile(fileobj=counted)) if packed else counted

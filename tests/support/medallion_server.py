@@ -72,14 +72,15 @@ def medallion_server(folder: Path, bodies: Sequence[bytes], *, page: int) -> Ite
             stderr=log,
         )
         try:
-            _wait(process, place, folder / "medallion.log")
+            wait_for(process, place, folder / "medallion.log")
             yield place
         finally:
             process.terminate()
             process.wait(15)
 
 
-def _wait(process: subprocess.Popen[bytes], place: MedallionPlace, log: Path) -> None:
+def wait_for(process: subprocess.Popen[bytes], place: MedallionPlace, log: Path) -> None:
+    """Return once the server answers; its log is told when it does not."""
     until = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < until:
         try:
