@@ -185,6 +185,7 @@ def pushing(_sqlite_template: Path, tmp_path: Path):
 
 
 def test_a_pull_killed_anywhere_goes_on_and_applies_everything_once(pulling):
+    """N-SYNC-14."""
     landed = kill_all(pulling, pulling.north, the_kills(1), ahead_of_the_objects)
     assert landed >= KILLS - 2
     finish(pulling)
@@ -193,6 +194,8 @@ def test_a_pull_killed_anywhere_goes_on_and_applies_everything_once(pulling):
 
 
 def test_a_push_killed_anywhere_goes_on_and_applies_everything_once(pushing):
+    """N-SYNC-14."""
+
     def wrong(exchange: Exchange) -> set[tuple[object, ...]]:
         sent, have = one(exchange.north, _SENT) or 0, one(exchange.south, _HAVE) or 0
         assert sent <= have <= sent + 1, "one batch at most is under way"

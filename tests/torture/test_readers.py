@@ -96,8 +96,10 @@ def test_control_offers_dated_without_the_feeds_lock_hide_an_object(database, mo
 WRITERS, READERS, POSTS, OBJECTS = 4, 2, 12, 8
 
 
-def test_readers_over_http_miss_nothing_and_see_nothing_twice(sqlite_database, tmp_path):
-    node = a_served(sqlite_database, tmp_path)
+def test_two_workers_under_readers_and_writers_miss_nothing_and_fail_never(database, tmp_path):
+    """Over a real server of two processes: every answer is 200 or 202, whatever the other process does."""
+    node = a_served(database, tmp_path)
+    with_its_address(tmp_path / "config.toml", database)
     node.clock.now = clock.now()
     soc = node.soc()
     expected = {
@@ -121,6 +123,14 @@ def test_readers_over_http_miss_nothing_and_see_nothing_twice(sqlite_database, t
         assert {stix_id for stix_id, _ in records} == expected
         dates = [date for _, date in records]
         assert dates == sorted(set(dates))
+
+
+def with_its_address(config: Path, database: Database) -> None:
+    """Let a configuration name the very database; the server of tests has no password to betray."""
+    address = database._writer.url._replace(drivername=database.dialect, password=None)
+    text = config.read_text(encoding="utf-8")
+    named = text.replace("postgresql://north@localhost/north", address.render_as_string())
+    config.write_text(named, encoding="utf-8")
 
 
 def post(url: str, who: tuple[str, str], writer: int) -> None:
