@@ -1,4 +1,4 @@
-"""`stixnode account`: the machines that may ask, and what each may read and write."""
+"""`stixnode account`: the machines that may ask, what each may read and write, and what it sees."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import click
 from node import clock
 from node.access import accounts, tokens
 from node.access.accounts import Account
+from node.cli import account_check, client_forms
 from node.cli.asked import Group, words
+from node.cli.client_forms import Facts, Granted
 from node.cli.context import Context, with_context
 from node.cli.exits import DONE
 from node.cli.printing import Value, ago, amount, utc
@@ -20,11 +22,14 @@ from node.store import catalog
 from node.store.database import Tx
 
 _DAY = 86_400 * clock.MICROSECONDS
+_AS_CLIENT = click.option(
+    "--client", type=click.Choice(client_forms.KINDS), help="Print the filled form of that client."
+)
 
 
 @click.group(cls=Group)
 def account() -> None:
-    """Add, list, show and remove accounts of machines; allow and deny them collections."""
+    """Add, list, show, check and remove accounts of machines; allow and deny them collections."""
 
 
 @account.command("add")
@@ -40,6 +45,7 @@ def account() -> None:
 )
 @click.option("--expires-days", type=click.IntRange(1), metavar="N", help="From then on it is refused.")
 @click.option("--token-file", metavar="FILE", help="Write the token there (0600), show it nowhere.")
+@_AS_CLIENT
 @with_context
 def add_account(
     context: Context,
@@ -51,8 +57,11 @@ def add_account(
     partner: str,
     expires_days: int | None,
     token_file: str | None,
+    client: str | None,
 ) -> int:
     """Add an account, and give it a token."""
+    if partner and client:
+        raise _no_form(partner)
     level, now = _level(clearance or "clear"), clock.now()
     groups, actor = words(audience), context.actor
     expires = None if expires_days is None else now + expires_days * _DAY
@@ -65,13 +74,19 @@ def add_account(
         _grant(context, tx, name, words(reads), words(writes), now=now)
         text, _ = tokens.issue_token(tx, account=name, actor=actor, now=now)
         secret.keep(text)
+        place = "the token above" if secret.place is None else f"the token in {secret.place}"
+        facts = None if client is None else _facts(context, tx, name, place)
     _warn_of_audience(context, groups)
     if clearance is None and not partner:
         context.out.notice("note: without --clearance it sees only what is CLEAR.")
-    context.out.only(account=name, **secret.fields())
+    form: dict[str, Value] = {} if facts is None else {"client": _form_fields(client or "", facts)}
+    context.out.only(account=name, **secret.fields(), **form)
     context.out.line(f"account  {name}, {_rights(partner, level)}")
     secret.show(context.out)
-    context.out.next(f"stixnode account show {name}")
+    if facts is None:
+        context.out.next(f"stixnode account show {name}")
+    else:
+        _print_form(context, client or "", facts)
     return DONE
 
 
@@ -105,12 +120,21 @@ def list_accounts(context: Context) -> int:
 
 @account.command("show")
 @click.argument("name")
+@_AS_CLIENT
 @with_context
-def show_account(context: Context, name: str) -> int:
+def show_account(context: Context, name: str, client: str | None) -> int:
     """Show one account: what to type into its client, what it may do, how far it has read."""
     out, now = context.out, clock.now()
     with context.database.reading() as tx:
         one = _account(tx, name)
+        if client is not None:
+            if one.partner:
+                raise _no_form(one.partner)
+            lost = f"its token, shown once; when it is lost: stixnode token rotate --account {name}"
+            facts = _facts(context, tx, name, lost)
+            out.record("client", **_form_fields(client, facts))
+            _print_form(context, client, facts)
+            return out.summary(DONE)
         grants, held = accounts.grants(tx, name), tokens.list_tokens(tx, account=name)
         collections = {each.collection_id: each for each in catalog.collections(tx)}
         readings = {each.collection_id: each for each in accounts.readings(tx) if each.account == name}
@@ -144,8 +168,29 @@ def show_account(context: Context, name: str) -> int:
         out.record("grant", **fields, last_served=utc(reading.last_served or None) if reading else None)
     out.table(("COLLECTION", "ID", "MAY", "LAST READ"), rows)
     out.record("account", **_fields(one), api_root=f"{url}/api/", tokens=len(held))
-    out.next(f"stixnode account allow {name} COLLECTION --read", f"stixnode token rotate --account {name}")
+    out.next(
+        f"stixnode account check {name} {rows[0][0] if rows else 'COLLECTION'}",
+        f"stixnode account show {name} --client {'|'.join(client_forms.KINDS)}",
+        f"stixnode account allow {name} COLLECTION --read",
+        f"stixnode token rotate --account {name}",
+    )
     return out.summary(DONE)
+
+
+@account.command("check")
+@click.argument("name")
+@click.argument("collection")
+@click.argument("stix_id", metavar="[ID]", required=False)
+@with_context
+def check_account(context: Context, name: str, collection: str, stix_id: str | None) -> int:
+    """Say what an account sees of a collection, or of one object in it, and why not the rest."""
+    with context.database.reading() as tx:
+        one, room = _account(tx, name), context.collection(tx, collection)
+        if one.partner:
+            account_check.check_partner(context, tx, one, room, stix_id, now=clock.now())
+        else:
+            account_check.check_reader(context, tx, one, room, stix_id, now=clock.now())
+    return context.out.summary(DONE, account=name, collection=room.alias)
 
 
 @account.command("remove")
@@ -204,6 +249,65 @@ def _change(context: Context, name: str, collection: str, *, read: bool, write: 
     context.out.record("grant", account=name, collection=collection, may=may)
     context.out.next(f"stixnode account show {name}")
     return context.out.summary(DONE)
+
+
+def _facts(context: Context, tx: Tx, name: str, password: str) -> Facts:
+    grants, settings = accounts.grants(tx, name), context.settings
+    return Facts(
+        url=settings.node.public_url,
+        node=settings.node.title,
+        name=name,
+        password=password,
+        page_size=settings.limits.page_size,
+        collections=tuple(
+            Granted(each.alias, each.id, each.title, grant.can_read, grant.can_write)
+            for each in catalog.collections(tx)
+            if (grant := grants.get(each.collection_id)) is not None
+        ),
+    )
+
+
+def _form_fields(client: str, facts: Facts) -> dict[str, Value]:
+    return {
+        "client": client,
+        "product": client_forms.CLIENTS[client].product,
+        "place": client_forms.CLIENTS[client].place,
+        "forms": [
+            {
+                "collection": form.collection,
+                "fields": [
+                    {"label": each.label, "value": each.value, "hint": each.hint} for each in form.fields
+                ],
+            }
+            for form in client_forms.filled(client, facts)
+        ],
+        "notes": client_forms.notes(client, facts),
+        "page": client_forms.page_of(client),
+    }
+
+
+def _print_form(context: Context, client: str, facts: Facts) -> None:
+    out, kind = context.out, client_forms.CLIENTS[client]
+    out.line(f"client   {kind.product}: {kind.place}")
+    for form in client_forms.filled(client, facts):
+        if form.collection:
+            out.line(f"{form.collection}:")
+        rows = [
+            (each.label, f"{each.value}{each.hint and f'  ({each.hint})'}".strip()) for each in form.fields
+        ]
+        out.table(("", ""), rows, indent=2)
+    for text in client_forms.notes(client, facts):
+        out.line(f"note: {text}")
+    out.line(f"More: {client_forms.page_of(client)}")
+    readable = next((each.alias for each in facts.collections if each.can_read), "COLLECTION")
+    out.next(f"stixnode account check {facts.name} {readable}")
+
+
+def _no_form(partner: str) -> UsageError:
+    return UsageError(
+        f"The account of the partner {partner} is used by its node or server, not by a client with a form.",
+        remedy="Leave --client out; the partner puts the token into the password_file of its [partner.NAME].",
+    )
 
 
 def _account(tx: Tx, name: str) -> Account:
