@@ -1,50 +1,59 @@
 """The web application, and the server that runs it.
 
 Rule: everything that goes wrong, in our code or in the framework, is answered as a TAXII error
-resource and logged under its `error_id`, without bodies, queries or secrets. The database is opened
-in the worker process, after it has started. Nothing but loopback is served without TLS, unless our
-own proxy stands in front.
+resource and logged under its `error_id`, which is the request's id, without bodies, queries or secrets.
+The database is opened in the worker process, after it has started. Nothing but loopback is served
+without TLS, unless our own proxy stands in front.
 
 Reads   the settings, the TLS files
-Writes  rows for new links; a new history, with every link paused, when the database went back
+Writes  rows for new links; a new history, with every link paused, when the database went back;
+        the folder of shared counts
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import re
+import resource
 import secrets
+import signal
 import socket
 import sys
 import threading
 import time
-import traceback
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from flask import Flask, Response, current_app, request
+from werkzeug.exceptions import MethodNotAllowed, NotFound
 
-from node import clock
+from node import clock, metrics
 from node.audit import log
 from node.config import Settings, load_settings
-from node.errors import ConfigError, NodeError, StoreBusy
+from node.errors import ConfigError
 from node.exchange import links
 from node.exchange.door import Door
 from node.sharing.partners import is_loopback
-from node.store import catalog, highwater, migrate
+from node.store import highwater, migrate
 from node.store.database import Database, Tx
-from node.taxii import discovery, objects, posts, statuses
-from node.taxii.face import EXTENSION, Face, answer, face, guard, release
-from node.taxii.protocol import DISCOVERY, RequestRefused, error_body, title_of
+from node.taxii import compression, discovery, logs, objects, openapi, posts, statuses
+from node.taxii.cache import Sheets
+from node.taxii.face import EXTENSION, Face, answer, guard, release
+from node.taxii.failing import refusal_of
+from node.taxii.health import Health
+from node.taxii.observing import REQUEST_ID, ROUTE, Observed, log_failure
+from node.taxii.protocol import RequestRefused, error_body
 from node.taxii.rates import Rates
+from node.taxii.uploads import Uploads
 
-THREADS = 32
+THREADS, BODIES = 32, 24  # requests, and among them bodies on their way in, that a process works on at once
+HEADER_MILLISECONDS = 15_000  # for all headers of a request, and between two requests of a connection
+CONNECTIONS, SPARE_FILES = 4_096, 256
+BUFFER_BYTES = 64 * 1024  # the longest headers
+KEPT_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 ANNOUNCED = "STIXNODE_ANNOUNCED"
 START_TRIES, START_PAUSE = 600, 0.05
 
-_log = logging.getLogger(__name__)
 _BEGIN_KEY = re.compile(r"-----BEGIN ([A-Z ]*)PRIVATE KEY-----")
 _LOGGING = {
     "handlers": {
@@ -82,21 +91,27 @@ def create_app(settings: Settings, database: Database) -> Flask:
         most=limits.page_size,
         secure=settings.server.tls_certificate is not None or settings.node.public_url.startswith("https://"),
         rates=Rates(limits.requests_per_second, limits.concurrent_requests, limits.failed_logins_per_minute),
+        sheets=Sheets(limits.page_cache_bytes),
     )
     app.extensions[EXTENSION] = ours
-    for part in (discovery, objects, posts, statuses):
+    for part in (discovery, objects, posts, statuses, openapi):
         app.register_blueprint(part.blueprint)
-    app.add_url_rule("/healthz", view_func=_healthz)
-    app.before_request(_refuse_broken_path)
+    counts = metrics.Metrics()
+    Health(counts, alone=_is_alone(settings)).register(app)
+    app.before_request(_refuse_broken_request)
     app.teardown_request(release)
     app.register_error_handler(Exception, _failed)
-    app.after_request(lambda response: guard(response, secure=ours.secure))
+    app.after_request(lambda response: guard(_packed(response), secure=ours.secure))
+    app.wsgi_app = Observed(app.wsgi_app, counts, Uploads(BODIES))  # type: ignore[method-assign]
     return app
 
 
 def app_factory() -> Flask:
     """The application of one server process, from the file that $STIXNODE_CONFIG names."""
+    # Until the server has set its own: the parent's answer to a stop would let this process run on.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     settings = load_settings(Path(os.environ["STIXNODE_CONFIG"]), os.environ)
+    logs.to_stderr(requests=settings.server.log_requests)
     app = create_app(settings, open_database(settings))
     if ANNOUNCED in os.environ:
         threading.Thread(target=_announce, args=(os.environ[ANNOUNCED],), daemon=True).start()
@@ -141,7 +156,7 @@ def _pause_all(tx: Tx, settings: Settings, found: highwater.Recovery) -> None:
     """A new history: nothing crosses before a person has looked."""
     links.ensure(tx, settings.links)
     reason = "the database went back in time; see what is missing, then run stixnode resume"
-    links.set_paused(tx, None, paused=True, reason=reason)
+    links.set_paused(tx, None, paused=True, reason=reason, now=clock.now())
     details: log.Details = {"behind": list(found.behind), "other_server": found.other_server}
     log.record(tx, now=clock.now(), actor="node", act="history.new", subject="node", details=details)
 
@@ -175,10 +190,15 @@ def serve(settings: Settings, host: str, port: int, workers: int) -> None:
     # The server is loaded only where it serves: workers of tests and other commands do without it.
     from granian import Granian  # noqa: PLC0415
     from granian.constants import HTTPModes, Interfaces, SSLProtocols  # noqa: PLC0415
+    from granian.http import HTTP1Settings  # noqa: PLC0415
     from granian.log import LogLevels  # noqa: PLC0415
 
     shown = f"[{host}]" if ":" in host else host
     _check_port(host, port, shown)
+    if workers > 1:
+        metrics.share(settings.data_dir / "metrics" / f"{host.replace(':', '.')}-{port}")
+    else:
+        metrics.keep_apart()
     os.environ["STIXNODE_CONFIG"] = str(settings.path)
     os.environ[ANNOUNCED] = f"{'http' if certificate is None else 'https'}://{shown}:{port}"
     older = settings.server.tls_minimum == "1.2"
@@ -191,6 +211,10 @@ def serve(settings: Settings, host: str, port: int, workers: int) -> None:
             workers=workers,
             blocking_threads=THREADS,
             http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(
+                header_read_timeout=HEADER_MILLISECONDS, max_buffer_size=BUFFER_BYTES
+            ),
+            backpressure=_connections(),
             websockets=False,
             log_level=LogLevels.error,
             log_dictconfig=_LOGGING,
@@ -227,14 +251,19 @@ def _announce(address: str) -> None:
     parts = urlsplit(address)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(parts.hostname or "", parts.hostname or "")  # noqa: S104
     for _ in range(START_TRIES):
-        try:
-            socket.create_connection((host, parts.port or 0), timeout=1).close()
-        except OSError:
-            time.sleep(START_PAUSE)
-        else:
+        if _let_go_of_the_gone(parts.port or 0) and _is_open(host, parts.port or 0):
             sys.stderr.write(f"serving {address}\n")
             sys.stderr.flush()
             return
+        time.sleep(START_PAUSE)
+
+
+def _is_open(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _check_key(key: Path) -> None:
@@ -252,14 +281,17 @@ def _check_key(key: Path) -> None:
         )
 
 
-def _healthz() -> Response:
-    with face().door.database.reading() as tx:
-        catalog.node_row(tx)
-    return Response(b'{"status":"ok"}', content_type="application/json")
-
-
-def _refuse_broken_path() -> None:
-    raw = request.environ.get("PATH_INFO", "").encode("latin-1", "replace")
+def _refuse_broken_request() -> None:
+    environ, rule = request.environ, request.url_rule
+    environ[ROUTE] = "-" if rule is None else rule.rule
+    expected = environ.get("HTTP_EXPECT")
+    if expected is not None and expected.strip().lower() != "100-continue" and rule is not None:
+        raise RequestRefused(
+            "Nothing but 100-continue can be expected here.",
+            remedy="Send the request without Expect.",
+            status=417,
+        )
+    raw = environ.get("PATH_INFO", "").encode("latin-1", "replace")
     try:
         broken = "\0" in raw.decode()
     except UnicodeDecodeError:
@@ -270,51 +302,67 @@ def _refuse_broken_path() -> None:
         )
     if b"//" in raw:
         raise NotFound
+    if isinstance(request.routing_exception, NotFound) and not request.path.endswith("/"):
+        # Without its last slash the router does not see that an address is served to other methods.
+        adapter = current_app.create_url_adapter(request)
+        allowed = [] if adapter is None else list(adapter.allowed_methods(f"{request.path}/"))
+        if allowed:
+            raise MethodNotAllowed(allowed)
+
+
+def _packed(response: Response) -> Response:
+    """The answer, in gzip where that was asked for and is worth it."""
+    if not compression.wanted(request.environ.get("HTTP_ACCEPT_ENCODING")) or response.status_code != 200:
+        return response
+    body = response.get_data()
+    if len(body) >= compression.SHORTEST and "Content-Encoding" not in response.headers:
+        response.set_data(compression.compressed(body))
+        response.headers["Content-Encoding"] = compression.CODING
+    return response
 
 
 def _failed(error: Exception) -> Response:
-    refusal = _refusal(error)
-    error_id = secrets.token_hex(8)
-    place = request.url_rule.rule if request.url_rule is not None else "-"
+    refusal = refusal_of(error)
+    request_id = request.environ[REQUEST_ID]
     if refusal.status >= 500:
-        # Messages of the database carry what was bound, so only places are written.
-        where = "".join(traceback.format_tb(error.__traceback__))
-        _log.error(
-            "%s %d %s %s %s\n%s", error_id, refusal.status, request.method, place, type(error).__name__, where
-        )
-    else:
-        _log.info("%s %d %s %s", error_id, refusal.status, request.method, place)
-    return answer(error_body(refusal, error_id), refusal.status, refusal.headers)
+        log_failure(request_id, refusal.status, request.environ, error)
+    return answer(error_body(refusal, request_id), refusal.status, refusal.headers)
 
 
-def _refusal(error: Exception) -> RequestRefused:
-    if isinstance(error, RequestRefused):
-        return error
-    if isinstance(error, StoreBusy):
-        return RequestRefused(
-            "The database is busy.",
-            remedy="Nothing was stored. Send the request again in a few seconds.",
-            status=503,
-            headers={"Retry-After": "5"},
-        )
-    if isinstance(error, MethodNotAllowed):
-        allowed = ", ".join(sorted(error.valid_methods or ()))
-        return RequestRefused(
-            f"The method {request.method[:20]} is not served here.",
-            remedy=f"This address serves {allowed}.",
-            status=405,
-            headers={"Allow": allowed},
-        )
-    if isinstance(error, HTTPException) and error.code is not None and error.code < 500:
-        return RequestRefused(
-            "There is nothing at this address." if error.code == 404 else f"{title_of(error.code)}.",
-            remedy=f"Begin with the discovery resource at {DISCOVERY}.",
-            status=error.code,
-        )
-    status = 503 if isinstance(error, NodeError) else 500
-    return RequestRefused(
-        "The server could not carry out this request.",
-        remedy="Try again later. If it lasts, give the error_id to the operator of this server.",
-        status=status,
-        headers={"Retry-After": "60"} if status == 503 else {},
-    )
+def _is_alone(settings: Settings) -> bool:
+    """Whether no proxy can stand in front: then a client's address is the client's."""
+    server = settings.server
+    passed_on = settings.node.public_url.startswith("https://") and server.tls_certificate is None
+    return not server.behind_proxy and not passed_on
+
+
+def _connections() -> int:
+    """How many connections a process holds at once: idle ones cost a file each, and no thread."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return max(64, min(CONNECTIONS, files - SPARE_FILES))
+
+
+def _let_go_of_the_gone(port: int) -> bool:
+    """Let connections end whose other side has vanished; whether this process listens at the port.
+
+    What is accepted inherits it from the listener. The server has no setting for it, and would wait for
+    the rest of a body until it is restarted.
+    """
+    found = False
+    for name in os.listdir("/dev/fd"):
+        try:
+            listener = socket.socket(fileno=int(name))
+        except OSError:
+            continue  # not a socket
+        try:
+            if listener.getsockname()[1:2] == (port,):
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                for option, value in KEPT_ALIVE.items():
+                    if hasattr(socket, option):
+                        listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+                found = True
+        except OSError:
+            continue
+        finally:
+            listener.detach()
+    return found

@@ -168,7 +168,7 @@ def broken(monkeypatch, error):
     def fail(*_args, **_more):
         raise error
 
-    monkeypatch.setattr(egress, "read_collection", fail)
+    monkeypatch.setattr(egress, "read_bodies", fail)
 
 
 def test_what_breaks_is_a_plain_500_logged_without_what_it_held_T_ERR_6(node, monkeypatch, caplog):
@@ -197,7 +197,7 @@ def test_a_refused_database_is_503(node, monkeypatch):
 
 
 def test_every_error_is_logged_under_its_id_and_without_the_query(node, caplog):
-    caplog.set_level(logging.INFO, "node.web")
+    caplog.set_level(logging.INFO, "node.taxii.observing")
 
     found = node.soc().get("indicators/objects/", limit="secret")
 
@@ -348,7 +348,7 @@ def test_the_real_server_posts_and_reads_and_refuses_broken_bodies(config):
     assert stored_then == (200, b"{}")
     assert compressed[0] == 415
     assert (chunked[0], json.loads(chunked[1])["success_count"]) == (202, 1)
-    assert found == (200, envelope)
+    assert found == (200, b'{"more":false,' + envelope[1:])
     assert head_of == (200, b"")
 
 
@@ -367,7 +367,7 @@ def test_a_chunked_body_over_the_limit_is_413_and_not_cut(config):
     assert found == (200, b"{}")
 
 
-def test_two_workers_over_tls_share_one_database(config):
+def test_two_workers_over_tls_share_one_database_and_their_counts(config):
     folder = config.parent
     authority = trustme.CA()
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(folder / "chain.pem"))
@@ -386,9 +386,14 @@ def test_two_workers_over_tls_share_one_database(config):
             seen.append((answer.status, answer.headers["Strict-Transport-Security"]))
             answer.read()
             connection.close()
+        connection = http.client.HTTPSConnection(urlsplit(address).netloc, timeout=10, context=context)
+        connection.request("GET", "/metrics")
+        counts = connection.getresponse().read().decode()
+        connection.close()
 
     assert address.startswith("https://127.0.0.1:")
     assert seen == [(200, "max-age=31536000")] * 10
+    assert 'stixnode_requests_total{method="GET",route="/api/collections/",status="200"} 10.0' in counts
 
 
 def test_a_port_that_is_taken_is_said_so(config):

@@ -20,6 +20,7 @@ from node.taxii.protocol import RequestRefused
 
 MOST_OBJECTS = 50_000
 _PIECE = 1 << 20
+_REMEDY = 'Nothing was stored. Send {"objects": [...]} with at least one STIX object.'
 
 
 def read_body(environ: Mapping[str, Any], *, most: int) -> bytes:
@@ -38,7 +39,7 @@ def read_body(environ: Mapping[str, Any], *, most: int) -> bytes:
     coding = environ.get("HTTP_CONTENT_ENCODING", "").strip()
     if coding:
         raise RequestRefused(
-            f"The content coding {coding[:40]!r} is not read here.",
+            "A body with a content coding is not read here.",
             remedy="Send the body without compression.",
             status=415,
         )
@@ -74,19 +75,19 @@ def cut(body: bytes, *, empty_allowed: bool) -> list[bytes]:
         TAXII 2.1 sections 3.7 and 5.5.
     """
     try:
-        objects = envelope.split(body)
+        objects = envelope.split(body, most=MOST_OBJECTS)
     except InvalidObject as cause:
         status = 422 if _is_json(body) else 400
-        raise RequestRefused(cause.problem, remedy=cause.remedy, status=status) from cause
+        raise RequestRefused(cause.problem, remedy=_REMEDY, status=status) from cause
     if not objects and not empty_allowed:
         raise RequestRefused(
             "The envelope has no objects.",
-            remedy='Send {"objects": [...]} with at least one STIX object.',
+            remedy=_REMEDY,
             status=422,
         )
     if len(objects) > MOST_OBJECTS:
         raise RequestRefused(
-            f"The envelope has {len(objects)} objects.",
+            f"The envelope has more than {MOST_OBJECTS} objects.",
             remedy=f"Nothing was stored. Send at most {MOST_OBJECTS} objects at a time.",
             status=413,
         )
@@ -110,7 +111,7 @@ def _announced(environ: Mapping[str, Any]) -> int | None:
         return None
     if not (text.isascii() and text.isdigit()) or len(text) > 18:
         raise RequestRefused(
-            f"The Content-Length {text[:40]!r} is not a length.",
+            "The Content-Length is not a length.",
             remedy="Send the number of bytes of the body.",
             status=400,
         )

@@ -10,25 +10,48 @@ Writes  reading positions, through `node.access`, at most once a minute for each
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
-from flask import Response, current_app, g, request
+from flask import Response, current_app, request
+from werkzeug.datastructures import Headers
 
+from node.access import gate
 from node.access.accounts import READING_SECONDS, note_reading
+from node.access.gate import Gate
 from node.access.tokens import Credentials, Principal
 from node.clock import MICROSECONDS
-from node.errors import StoreBusy
+from node.errors import StoreError
+from node.exchange import egress
 from node.exchange.door import Door
+from node.exchange.egress import Reader, Sight
+from node.metrics import present
 from node.store.catalog import Collection
 from node.store.database import Tx
+from node.taxii.cache import Sheets
 from node.taxii.protocol import MEDIA_TYPE, RequestRefused, accepts
-from node.taxii.queries import Query, read_query
+from node.taxii.queries import Query, recall_query
 from node.taxii.rates import Rates
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 EXTENSION = "stixnode"
 CHALLENGE = 'Basic realm="stixnode", charset="UTF-8"'
+MOST_SIGHTS = 1_000
+_HELD, _CARRIED = "stixnode.held", "stixnode.carried"
+_NOTHING: Mapping[str, str] = {}
+
+# Nothing is kept on the way, nothing is guessed; what is asked in another coding is another answer.
+_ON_ALL = (
+    ("Cache-Control", "no-store"),
+    ("Vary", "Accept, Accept-Encoding, Authorization"),
+    ("X-Content-Type-Options", "nosniff"),
+)
+_takes_ours = lru_cache(maxsize=256)(accepts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +69,10 @@ class Face:
         secure: Answers travel over TLS.
         rates: How much one account may ask.
         credentials: Those found good, in memory of this process.
-        readings: When each (account, collection) was last noted as reading; memory of this process.
+        readings: When each (account, collection) was last noted as reading, and whether it had come to
+            the end then; memory of this process.
+        sheets: Pages that were served before; memory of this process.
+        sights: What each kind of reader may see; memory of this process.
     """
 
     door: Door
@@ -59,17 +85,32 @@ class Face:
     secure: bool = False
     rates: Rates = field(default_factory=Rates)
     credentials: Credentials = field(default_factory=Credentials)
-    readings: dict[tuple[str, int], int] = field(default_factory=dict)
+    readings: dict[tuple[str, int], tuple[int, bool]] = field(default_factory=dict)
+    sheets: Sheets = field(default_factory=lambda: Sheets(0))
+    sights: dict[tuple[str, int, int, tuple[str, ...]], Sight] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One authenticated request: who asks, when, and a reader of the database."""
+    """One authenticated request.
+
+    Args:
+        face: What it came to.
+        tx: A reader of the database.
+        principal: Who asks.
+        now: When it came, in microseconds.
+        name: The collection that its address names, by id or alias; None when it names none.
+        gate: What stood in the database when it came.
+        environ: The request as WSGI has it; empty where it did not come that way.
+    """
 
     face: Face
     tx: Tx
     principal: Principal
     now: int
+    name: str | None
+    gate: Gate
+    environ: Mapping[str, Any] = field(default_factory=dict)
 
 
 def face() -> Face:
@@ -91,26 +132,41 @@ def visit() -> Iterator[Visit]:
     ours = face()
     now = ours.now()
     with ours.door.database.reading() as tx:
-        principal = ours.credentials.authenticate(tx, request.headers.get("Authorization"), now=now)
-        if principal is None:
-            ours.rates.failed(request.remote_addr or "", now=now)
+        asked = request
+        environ, name = asked.environ, (asked.view_args or {}).get("name")
+        entry = gate.enter(tx, ours.credentials, environ.get("HTTP_AUTHORIZATION"), name, now=now)
+        if entry is None:
+            ours.rates.failed(asked.remote_addr or "", now=now)
             raise RequestRefused(
-                "This server asks who you are.",
+                "This server asks who you are: no account with this token was named, or it has ended.",
                 remedy="Send the account's name and token with HTTP Basic, or the token as a Bearer token.",
                 status=401,
                 headers={"WWW-Authenticate": CHALLENGE},
             )
-        held = ExitStack()
-        held.enter_context(ours.rates.admit(principal.account, now=now))
-        g.held = held
-        yield Visit(ours, tx, principal, now)
+        account = present.account = entry.principal.account
+        ours.rates.begin(account, now=now)
+        environ[_HELD] = (ours.rates, account)
+        yield Visit(ours, tx, entry.principal, now, name, entry.gate, environ)
 
 
 def release(_error: BaseException | None = None) -> None:
     """Count the present request as no longer under way, whatever became of it."""
-    held: ExitStack | None = g.pop("held", None)
+    held: tuple[Rates, str] | None = request.environ.pop(_HELD, None)
     if held is not None:
-        held.close()
+        rates, account = held
+        rates.end(account)
+
+
+def sight(visit: Visit) -> Sight:
+    """What the SOC account of this request may see, mostly from memory."""
+    who, known = visit.principal, visit.face.sights
+    key = (visit.gate.instance, visit.gate.flows, who.clearance, who.audience)
+    found = known.get(key)
+    if found is None:
+        if len(known) >= MOST_SIGHTS:
+            known.clear()
+        found = known[key] = egress.sight(visit.tx, Reader(who.clearance, who.audience))
+    return found
 
 
 def negotiate() -> None:
@@ -122,8 +178,7 @@ def negotiate() -> None:
     Source:
         TAXII 2.1 section 3.1.
     """
-    header = request.headers.get("Accept")
-    if not accepts(header):
+    if not _takes_ours(request.environ.get("HTTP_ACCEPT")):
         raise RequestRefused(
             "None of the media types asked for is served here.",
             remedy=f"Send Accept: {MEDIA_TYPE}",
@@ -135,49 +190,70 @@ def query(fields: frozenset[str]) -> Query:
     """What the query string of the present request asks for; `fields` are the `match[]` that count."""
     ours = face()
     raw = request.environ.get("QUERY_STRING", "")
-    return read_query(raw, fields=fields, page_size=ours.page_size, most=ours.most)
+    return recall_query(raw, fields=fields, page_size=ours.page_size, most=ours.most)
 
 
 def carry(headers: Mapping[str, str]) -> None:
     """Let the answer to the present request have these headers, also if it becomes an error."""
-    g.carried = dict(headers)
+    request.environ[_CARRIED] = dict(headers)
+
+
+class _Headers(Headers):
+    """Headers that we wrote ourselves, and that need not be looked through for line ends one by one."""
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        self._list = pairs
+
+
+class Answer(Response):
+    """An answer of one piece that has all its headers already, so that the server is given it as it is."""
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """WSGI."""
+        if environ["REQUEST_METHOD"] == "HEAD" or not isinstance(self.response, list):
+            return super().__call__(environ, start_response)
+        start_response(self.status, self.headers.to_wsgi_list())
+        return self.response
 
 
 def answer(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """An answer in our media type."""
-    response = Response(body, status=status, content_type=MEDIA_TYPE)
-    for name, value in (headers or {}).items():
-        response.headers[name] = value
-    return response
+    listed = [("Content-Type", MEDIA_TYPE), ("Content-Length", str(len(body))), *_ON_ALL]
+    if headers:
+        listed += headers.items()
+    return Answer([body], status=status, headers=_Headers(listed))
 
 
 def guard(response: Response, *, secure: bool) -> Response:
     """The answer with the headers that all carry: nothing is kept on the way, nothing is guessed."""
-    for name, value in g.get("carried", {}).items():
+    for name, value in request.environ.get(_CARRIED, _NOTHING).items():
         response.headers[name] = value
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["Vary"] = "Accept, Authorization"
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    if not isinstance(response, Answer):
+        for name, value in _ON_ALL:
+            response.headers[name] = value
     if secure:
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
     return response
 
 
-def note(visit: Visit, collection: Collection, served: int) -> None:
-    """Remember how far an account has read a collection.
+def note(visit: Visit, collection: Collection, served: int, *, end: bool = False) -> None:
+    """Remember how far an account has read a collection: once a minute, and where a walk comes to its end.
 
     Args:
         visit: Who read.
         collection: What was read.
-        served: `date_added` of the last entry served, in microseconds; 0 for an empty page.
+        served: The date up to which it was served, in microseconds; 0 if nothing can be said of that.
+        end: No page follows.
     """
     key = (visit.principal.account, collection.collection_id)
-    if visit.now - visit.face.readings.get(key, 0) < READING_SECONDS * MICROSECONDS:
+    noted, ended = visit.face.readings.get(key, (0, True))
+    if visit.now - noted < READING_SECONDS * MICROSECONDS and (ended or not end):
         return
-    visit.face.readings[key] = visit.now
+    visit.face.readings[key] = (visit.now, end)
     try:
         with visit.face.door.database.writing() as tx:
             note_reading(tx, key[0], key[1], now=visit.now, served=served)
-    except StoreBusy:
-        # The page matters more than the note of it; the next page brings another chance.
-        visit.face.readings.pop(key, None)
+    except StoreError:
+        # The page matters more than the note of it, also on a full disk; the next minute is another chance,
+        # and no page of this one waits for the same lock again.
+        return

@@ -11,17 +11,22 @@ Writes  deletions, through `node.exchange.ingress`; read positions
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 from flask import Blueprint, Response, request
 
+from node.access import gate
 from node.exchange import egress, ingress
 from node.exchange.egress import Reader, Record, Selection, Versions
+from node.metrics import present
 from node.sharing.links import Link
 from node.store import catalog
 from node.store.database import Tx
-from node.taxii import cursors, exchange_headers, pages, queries, rights
+from node.taxii import compression, cursors, exchange_headers, pages, queries, rights
+from node.taxii.cache import Key, Sheet
 from node.taxii.cursors import Scope
-from node.taxii.face import Visit, answer, carry, negotiate, note, query, visit
+from node.taxii.face import Visit, answer, carry, negotiate, note, query, sight, visit
 from node.taxii.protocol import API_ROOT, RequestRefused
 from node.taxii.queries import Query
 from node.taxii.rights import Right
@@ -129,21 +134,84 @@ def _served(
         scope = _scope(here, right, object_id, asked)
         selection = Selection(
             limit=asked.limit,
-            after=_position(here.tx, asked, scope),
+            after=_position(here, asked, scope),
             ids=(object_id,) if object_id is not None else asked.ids,
             types=asked.types,
             versions=asked.versions or default,
             spec_versions=asked.spec_versions,
         )
-        page = _page(here, right, selection, bodies=bodies)
-        records = page.records
-        if object_id is not None and not records and not _holds(here, right, object_id):
-            raise _no_object()
-        token = None
-        if page.more and records:
-            token = cursors.make_next(records[-1].added, scope, catalog.node_row(here.tx).secret)
-        note(here, right.collection, records[-1].added if records else 0)
-        return answer(printed(records, token), headers=pages.dates(records))
+        key = _key(here, right, selection, scope, printed)
+        sheets = here.face.sheets
+        sheet = sheets.find(key, right.collection.last_added) if key is not None else None
+        if sheet is None:
+            sheet = _sheet(here, right, object_id, selection, scope, printed, bodies=bodies)
+            if key is not None:
+                sheets.keep(key, sheet)
+        if here.environ["REQUEST_METHOD"] != "HEAD":  # who looks at the headers alone has read nothing
+            present.objects_out = sheet.entries
+            note(here, right.collection, _served_up_to(right, selection, sheet), end=not sheet.more)
+        packed = None
+        if key is not None and compression.wanted(here.environ.get("HTTP_ACCEPT_ENCODING")):
+            packed = sheets.packed(key, sheet)
+        if packed is not None:
+            return answer(packed, headers={**sheet.dates, "Content-Encoding": compression.CODING})
+        return answer(sheet.body, headers=sheet.dates)
+
+
+def _sheet(
+    here: Visit,
+    right: Right,
+    object_id: str | None,
+    selection: Selection,
+    scope: Scope,
+    printed: Printed,
+    *,
+    bodies: bool,
+) -> Sheet:
+    collection = right.collection
+    dates, more, print_with = _read(here, right, selection, printed, bodies=bodies)
+    if right.feed is None and selection.ids is not None and not more and len(dates) < len(selection.ids):
+        newer = gate.read(here.tx, collection.id, here.principal.account)
+        if newer.collection is not None and newer.collection.last_added != collection.last_added:
+            # What was replaced since the request came in is gone, and what replaced it was not read yet.
+            then, as_it_is = replace(here, gate=newer), replace(right, collection=newer.collection)
+            dates, more, print_with = _read(then, as_it_is, selection, printed, bodies=bodies)
+    if object_id is not None and not dates and not _holds(here, right, object_id):
+        raise _no_object()
+    token = cursors.make_next(dates[-1], scope, here.gate.secret) if more and dates else None
+    last = dates[-1] if dates else 0
+    return Sheet(print_with(token), pages.dates(dates), more, last, len(dates), collection.last_added)
+
+
+def _read(
+    here: Visit, right: Right, selection: Selection, printed: Printed, *, bodies: bool
+) -> tuple[list[int], bool, Callable[[str | None], bytes]]:
+    """The dates of a page, whether more follow, and what prints it around a `next`."""
+    if right.feed is None and bodies:
+        rows, more = egress.read_bodies(here.tx, right.collection, sight(here), selection)
+        return [added for added, _ in rows], more, partial(pages.bodies, [body for _, body in rows])
+    page = _page(here, right, selection, bodies=bodies)
+    return [record.added for record in page.records], page.more, partial(printed, page.records)
+
+
+def _key(here: Visit, right: Right, selection: Selection, scope: Scope, printed: Printed) -> Key | None:
+    """Under what a page is remembered; None for partners, for named ids, and while ranks are stale."""
+    if right.partner or selection.ids is not None or here.gate.ranking:
+        return None
+    collection = right.collection
+    return Key(
+        printed.__name__,
+        here.gate.instance,
+        collection.epoch,
+        collection.collection_id,
+        collection.rewritten,
+        collection.superseded,
+        selection.after,
+        selection.limit,
+        scope.filters,
+        scope.visibility,
+        sight(here).flows,
+    )
 
 
 def _greet(here: Visit, right: Right) -> None:
@@ -162,11 +230,21 @@ def _page(here: Visit, right: Right, selection: Selection, *, bodies: bool) -> e
         return egress.read_feed(
             here.face.door, right.feed, selection, now=here.now, bodies=bodies, handed=handed
         )
-    return egress.read_collection(here.tx, right.collection, _reader(here), selection, bodies=bodies)
+    return egress.read_collection(here.tx, right.collection, sight(here), selection, bodies=bodies)
+
+
+def _served_up_to(right: Right, selection: Selection, sheet: Sheet) -> int:
+    """The date up to which a listing leaves nothing unread; 0 where it says nothing of that."""
+    if selection.ids is not None:
+        return 0
+    if sheet.more or right.feed is not None:
+        return sheet.last
+    newest = right.collection.last_added
+    return newest if (selection.after or 0) <= newest else 0
 
 
 def _holds(here: Visit, right: Right, object_id: str) -> bool:
-    reader, link = (None, right.feed) if right.feed is not None else (_reader(here), None)
+    reader, link = (None, right.feed) if right.feed is not None else (sight(here), None)
     return egress.holds(here.tx, here.face.door, right.collection, object_id, reader=reader, link=link)
 
 
@@ -193,11 +271,11 @@ def _link_visibility(link: Link) -> str:
     return f"{link.name} {link.policy_digest.hex()}"
 
 
-def _position(tx: Tx, asked: Query, scope: Scope) -> int | None:
+def _position(here: Visit, asked: Query, scope: Scope) -> int | None:
     # With `next`, clients drop `added_after` or send it again; the position alone says where to go on.
     if asked.next is None:
         return asked.added_after
-    return cursors.read_next(asked.next, scope, catalog.node_row(tx).secret)
+    return cursors.read_next(asked.next, scope, here.gate.secret)
 
 
 def _no_object() -> RequestRefused:

@@ -1,7 +1,8 @@
 """A page of objects, manifest records or versions, as JSON with its headers.
 
-Rule: bodies are joined as they are, never decoded. `more` and `next` go together: no `next` without
-`more`, and never `more` without a way to go on. An empty page is `{}` without date headers.
+Rule: bodies are joined as they are, never decoded. `more` stands in every page that has entries, and
+`next` with it when it is true: no `next` without more, no more without a way to go on. An empty page
+is `{}` without date headers.
 
 Reads nothing, writes nothing.
 """
@@ -28,13 +29,13 @@ class _Line(msgspec.Struct):
 
 
 class _Manifest(msgspec.Struct, omit_defaults=True):
-    more: bool = False
+    more: bool | None = None
     next: str | None = None
     objects: list[_Line] = msgspec.field(default_factory=list)
 
 
 class _Versions(msgspec.Struct, omit_defaults=True):
-    more: bool = False
+    more: bool | None = None
     next: str | None = None
     versions: list[str] = msgspec.field(default_factory=list)
 
@@ -49,8 +50,12 @@ def objects(records: Sequence[Record], next_token: str | None) -> bytes:
     Source:
         TAXII 2.1 section 3.7.
     """
-    bodies = [record.body for record in records]
-    return envelope.join(bodies, more=next_token is not None, next=next_token)
+    return bodies([record.body for record in records], next_token)
+
+
+def bodies(found: Sequence[bytes], next_token: str | None) -> bytes:
+    """The same, of the bytes alone."""
+    return envelope.join(found, more=_more(found, next_token), next=next_token)
 
 
 def manifest(records: Sequence[Record], next_token: str | None) -> bytes:
@@ -68,7 +73,7 @@ def manifest(records: Sequence[Record], next_token: str | None) -> bytes:
         )
         for record in records
     ]
-    return msgspec.json.encode(_Manifest(next_token is not None, next_token, lines))
+    return msgspec.json.encode(_Manifest(_more(records, next_token), next_token, lines))
 
 
 def versions(records: Sequence[Record], next_token: str | None) -> bytes:
@@ -78,15 +83,23 @@ def versions(records: Sequence[Record], next_token: str | None) -> bytes:
         TAXII 2.1 section 5.8.1; `next` as in the manifest.
     """
     texts = [record.version_text for record in records]
-    return msgspec.json.encode(_Versions(next_token is not None, next_token, texts))
+    return msgspec.json.encode(_Versions(_more(records, next_token), next_token, texts))
 
 
-def dates(records: Sequence[Record]) -> dict[str, str]:
+def dates(added: Sequence[int]) -> dict[str, str]:
     """The headers that say when the first and the last entry of the page were added.
+
+    Args:
+        added: When each entry was, in microseconds.
 
     Source:
         TAXII 2.1 section 3.2; an empty page has no dates.
     """
-    if not records:
+    if not added:
         return {}
-    return {FIRST: taxii_time(records[0].added), LAST: taxii_time(records[-1].added)}
+    first = taxii_time(added[0])
+    return {FIRST: first, LAST: first if len(added) == 1 else taxii_time(added[-1])}
+
+
+def _more(records: Sequence[object], next_token: str | None) -> bool | None:
+    return next_token is not None if records else None

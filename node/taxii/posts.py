@@ -10,13 +10,15 @@ Writes  through `node.exchange.ingress`; the status resource; the partner's sess
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from flask import Blueprint, Response, request
 
-from node.exchange import ingress, links, sessions
+from node.exchange import activity, ingress, links, sessions
 from node.exchange.ingress import Source
 from node.exchange.sessions import SessionIn
+from node.metrics import present
 from node.store import catalog
 from node.store.database import Tx
 from node.taxii import exchange_headers, rights, statuses
@@ -49,6 +51,7 @@ def post_objects(name: str) -> Response:
     body = read_body(request.environ, most=here.face.max_content_length)
     bodies = cut(body, empty_allowed=said.batch is not None)
     door = here.face.door
+    ingress.look_ahead(right.collection, bodies)
     status = door.database.retrying(lambda tx: _carry_out(tx, here, right, said, bodies))
     ingress.afterwards(door, now=here.face.now())
     return answer(status, 202)
@@ -82,6 +85,10 @@ def _carry_out(tx: Tx, here: Visit, right: Right, said: Told, bodies: Sequence[b
         results = ingress.admit(
             tx, here.face.door, collection, bodies, source, arrival_id=None, now=now
         ).results
+    present.outcomes = outcomes = Counter(each.outcome.value for each in results)
+    if inlet is not None:
+        new = sum(outcomes[each] for each in ("stored", "restated", "quarantined"))
+        activity.note(tx, inlet.name, new, now=now)
     status_id = statuses.new_id()
     status = statuses.write(
         tx,

@@ -1,8 +1,8 @@
 """The query string of a TAXII request, read once into values.
 
 Rule: what is malformed is refused with 400, never ignored and never guessed; what the standard does
-not define is ignored. A repeated parameter is refused. `match[]` fields that an endpoint does not
-have are ignored there, and can never widen its answer.
+not define is ignored, as long as it is text. A repeated parameter is refused. `match[]` fields that
+an endpoint does not have are ignored there, and can never widen its answer.
 
 Reads nothing, writes nothing.
 """
@@ -23,6 +23,7 @@ LIST = frozenset({"id", "type", "version", "spec_version"})
 ONE = frozenset({"version", "spec_version"})
 VERSIONS = frozenset({"spec_version"})
 LONGEST_QUERY = 65_536
+LONGEST_REMEMBERED = 1_024  # half a megabyte in all
 MOST_VALUES = {"match[id]": 2_000}
 MOST_OTHERS = 100  # each type is a query of its own
 
@@ -58,7 +59,6 @@ class Query:
     filters: bytes
 
 
-@lru_cache(maxsize=512)
 def read_query(raw: str, *, fields: frozenset[str], page_size: int, most: int) -> Query:
     """What a query string asks for.
 
@@ -84,7 +84,7 @@ def read_query(raw: str, *, fields: frozenset[str], page_size: int, most: int) -
     spec_versions = match.get("spec_version")
     for value in spec_versions or ():
         if _SPEC_VERSION.fullmatch(value) is None:
-            raise _malformed("match[spec_version]", value, "Write versions such as 2.0,2.1.")
+            raise _malformed("match[spec_version]", "Write versions such as 2.0,2.1.")
     return Query(
         limit=_limit(given["limit"], most) if "limit" in given else min(page_size, most),
         added_after=_added_after(given["added_after"]) if "added_after" in given else None,
@@ -95,6 +95,15 @@ def read_query(raw: str, *, fields: frozenset[str], page_size: int, most: int) -
         spec_versions=spec_versions,
         filters=_digest(match),
     )
+
+
+_remembered = lru_cache(maxsize=512)(read_query)
+
+
+def recall_query(raw: str, *, fields: frozenset[str], page_size: int, most: int) -> Query:
+    """The same as `read_query`, from memory if it was read before and is not long."""
+    read = _remembered if len(raw) <= LONGEST_REMEMBERED else read_query
+    return read(raw, fields=fields, page_size=page_size, most=most)
 
 
 def _parameters(raw: str, fields: frozenset[str]) -> dict[str, str]:
@@ -109,25 +118,24 @@ def _parameters(raw: str, fields: frozenset[str]) -> dict[str, str]:
     for pair in raw.split("&"):
         if not pair:
             continue
-        name, _, value = pair.partition("=")
-        name = _decoded(name)
+        name, value = map(_decoded, pair.partition("=")[::2])
         if name not in counted:
             continue
         if name in given:
-            raise _malformed(name, "given twice", "Give it once, with its values separated by commas.")
-        given[name] = _decoded(value)
+            raise _malformed(name, "Give it once, with its values separated by commas.")
+        given[name] = value
     return given
 
 
 def _decoded(text: str) -> str:
     if _ESCAPE.search(text):
-        raise _malformed("query", text, "Write % as %25; a percent sign needs two hexadecimal digits.")
+        raise _malformed("query", "Write % as %25; a percent sign needs two hexadecimal digits.")
     try:
         decoded = unquote_to_bytes(text.replace("+", " ").encode("latin-1")).decode()
     except UnicodeError:
-        raise _malformed("query", text, "Encode the query as UTF-8.") from None
+        raise _malformed("query", "Encode the query as UTF-8.") from None
     if "\0" in decoded:
-        raise _malformed("query", text, "Take the NUL character out.")
+        raise _malformed("query", "Take the NUL character out.")
     return decoded
 
 
@@ -135,16 +143,16 @@ def _values(name: str, text: str) -> tuple[str, ...]:
     values = text.split(",")
     most = MOST_VALUES.get(name, MOST_OTHERS)
     if len(values) > most:
-        raise _malformed(name, f"{len(values)} values", f"Ask for at most {most} at a time.")
+        raise _malformed(name, f"Ask for at most {most} at a time.")
     for value in values:
         if not value or any(sign.isspace() for sign in value):
-            raise _malformed(name, text, "Separate values by a comma alone, and give at least one.")
+            raise _malformed(name, "Separate values by a comma alone, and give at least one.")
     return tuple(dict.fromkeys(values)) if name != "match[version]" else tuple(values)
 
 
 def _limit(text: str, most: int) -> int:
     if _DIGITS.fullmatch(text) is None or not text.strip("0"):
-        raise _malformed("limit", text, "Give a whole number of 1 or more.")
+        raise _malformed("limit", "Give a whole number of 1 or more.")
     return most if len(text.lstrip("0")) > 9 else min(int(text), most)
 
 
@@ -153,7 +161,7 @@ def _added_after(text: str) -> int:
         return parse_taxii_time(text[:64])
     except ValueError:
         raise _malformed(
-            "added_after", text, "Write a moment in UTC such as 2026-11-21T08:00:00.000000Z."
+            "added_after", "Write a moment in UTC such as 2026-11-21T08:00:00.000000Z."
         ) from None
 
 
@@ -169,13 +177,13 @@ def _versions(values: tuple[str, ...]) -> Versions:
         try:
             instants.append(parse_stix_time(value[:64]))
         except ValueError:
-            raise _malformed("match[version]", value, remedy) from None
+            raise _malformed("match[version]", remedy) from None
     if (
         len(set(words)) < len(words)
         or len(set(instants)) < len(instants)
         or ("all" in words and len(values) > 1)
     ):
-        raise _malformed("match[version]", ",".join(values), remedy)
+        raise _malformed("match[version]", remedy)
     return Versions(
         first="first" in words,
         last="last" in words,
@@ -186,9 +194,10 @@ def _versions(values: tuple[str, ...]) -> Versions:
 
 
 def _digest(match: dict[str, tuple[str, ...]]) -> bytes:
-    text = "&".join(f"{field}={','.join(sorted(match[field]))}" for field in sorted(match))
+    # No value has a space or a line end in it, so that no two questions have one text.
+    text = "\n".join(f"{field} {' '.join(sorted(match[field]))}" for field in sorted(match))
     return hashlib.sha256(text.encode()).digest()
 
 
-def _malformed(name: str, value: str, remedy: str) -> RequestRefused:
-    return RequestRefused(f"The parameter {name} is malformed: {value[:80]!r}.", remedy=remedy, status=400)
+def _malformed(name: str, remedy: str) -> RequestRefused:
+    return RequestRefused(f"The parameter {name} is malformed.", remedy=remedy, status=400)

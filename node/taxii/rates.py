@@ -49,18 +49,30 @@ class Rates:
         Raises:
             RequestRefused: 429, with how long to wait.
         """
-        with self._lock:
-            self._count(account, now)
-            self._running[account] = self._running.get(account, 0) + 1
+        self.begin(account, now=now)
         try:
             yield
         finally:
-            with self._lock:
-                left = self._running[account] - 1
-                if left:
-                    self._running[account] = left
-                else:
-                    del self._running[account]
+            self.end(account)
+
+    def begin(self, account: str, *, now: int) -> None:
+        """Count a request of an account that begins; its `end` must follow.
+
+        Raises:
+            RequestRefused: 429, with how long to wait; then it was not counted.
+        """
+        with self._lock:
+            self._count(account, now)
+            self._running[account] = self._running.get(account, 0) + 1
+
+    def end(self, account: str) -> None:
+        """Count a request of an account that is over."""
+        with self._lock:
+            left = self._running[account] - 1
+            if left:
+                self._running[account] = left
+            else:
+                del self._running[account]
 
     def failed(self, address: str, *, now: int) -> None:
         """Count a login that failed.
@@ -101,7 +113,7 @@ def _keep(memory: dict[str, T], name: str, value: T) -> None:
 def _slow_down(problem: str, seconds: int) -> RequestRefused:
     return RequestRefused(
         problem,
-        remedy=f"Wait {seconds} s, then go on; larger pages need fewer requests.",
+        remedy=f"Wait {seconds} s, then go on.",
         status=429,
         headers={"Retry-After": str(seconds)},
     )

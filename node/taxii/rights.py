@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from node.access import accounts
+from node.access import accounts, gate
 from node.exchange import egress
 from node.sharing.links import Link
 from node.store import catalog
@@ -66,12 +66,9 @@ def find(visit: Visit, name: str) -> Right:
     Raises:
         RequestRefused: 404: there is none, or it is hidden from this account.
     """
-    collection = catalog.find_collection(visit.tx, name)
-    if collection is not None:
-        held = None
-        if not visit.principal.partner:
-            held = accounts.grant_of(visit.tx, visit.principal.account, collection.collection_id)
-        right = _right(visit, collection, held)
+    here = visit.gate if name == visit.name else gate.read(visit.tx, name, visit.principal.account)
+    if here.collection is not None:
+        right = _right(visit, here.collection, here.grant)
         if right is not None:
             return right
     raise no_collection()

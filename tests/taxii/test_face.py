@@ -79,7 +79,7 @@ def test_every_answer_is_kept_by_nobody_T_HDR_10(node):
             node.soc().get(path).headers if path == "/taxii2/" else node.app.test_client().get(path).headers
         )
         assert headers["Cache-Control"] == "no-store"
-        assert headers["Vary"] == "Accept, Authorization"
+        assert headers["Vary"] == "Accept, Accept-Encoding, Authorization"
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert "Strict-Transport-Security" not in headers
 

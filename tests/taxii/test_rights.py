@@ -75,7 +75,8 @@ def test_a_hidden_collection_answers_as_one_that_never_was(node, path, method):
 
     assert hidden.status_code == unknown.status_code
     assert without_id(hidden) == without_id(unknown)
-    assert dict(hidden.headers) == dict(unknown.headers)
+    own = {"X-Request-Id": ""}
+    assert dict(hidden.headers) | own == dict(unknown.headers) | own
 
 
 def test_a_listed_collection_says_403_where_a_hidden_one_says_404(node):
