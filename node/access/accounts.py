@@ -134,7 +134,8 @@ def add_account(
         raise UsageError("The account would have expired already.", remedy="Give a later moment.")
     if find_account(tx, name) is not None:
         raise UsageError(
-            f"There is an account {name!r} already.", remedy="Choose another name, or remove it first."
+            f"There is an account {name!r} already.",
+            remedy="Choose another name; stixnode account allow and stixnode token rotate change what is there.",
         )
     groups = tuple(sorted({checked_name("audience", group) for group in audience}))
     account = Account(name, clearance, groups, partner, expires, now)

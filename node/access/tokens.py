@@ -19,6 +19,7 @@ import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
@@ -55,6 +56,7 @@ _OF_ACCOUNT = (
 _OF_PERSON = (
     sa.select(*_COLUMNS).where(_token.person == bindparam("name")).order_by(_token.created, _token.token_id)
 )
+_ENDS = sa.select(_token.account, _token.expires).where(_token.account.is_not(None))
 _BY_ID = sa.select(*_COLUMNS).where(_token.token_id == bindparam("id"))
 _REMOVE = sa.delete(schema.token).where(_token.token_id == bindparam("id"))
 _REMOVE_OF_ACCOUNT = sa.delete(schema.token).where(_token.account == bindparam("name"))
@@ -93,8 +95,7 @@ class Token:
     expires: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Generation:
+class Generation(NamedTuple):
     """The state of all accounts: while it is the same, what is remembered of them holds."""
 
     instance: str
@@ -155,6 +156,15 @@ def list_tokens(tx: Tx, *, account: str | None = None, person: str | None = None
     return [Token(*row) for row in rows]
 
 
+def last_ends(tx: Tx) -> dict[str, int | None]:
+    """When the last token of each account that has any ends; None where one lasts for ever."""
+    ends: dict[str, int | None] = {}
+    for account, expires in tx.rows(_ENDS):
+        before = ends.get(account, 0)
+        ends[account] = None if before is None or expires is None else max(before, expires)
+    return ends
+
+
 def remove_token(tx: Tx, token_id: str, *, actor: str, now: int) -> Token:
     """The token that was removed; the next request with it is refused.
 
@@ -210,6 +220,22 @@ def generation(tx: Tx) -> Generation:
     return Generation(row[0], row[1]) if row else Generation("", 0)
 
 
+class Known(NamedTuple):
+    """A credential that was found good: under which state of the accounts, until when, and whose it is."""
+
+    state: Generation
+    until: int | None
+    principal: Principal
+
+
+class Recalled(NamedTuple):
+    """What is remembered of a header: its mark (empty for one that cannot be good), and whose it was."""
+
+    header: str | None
+    mark: bytes
+    known: Known | None
+
+
 class Credentials:
     """Credentials that were found good, for one process.
 
@@ -221,7 +247,7 @@ class Credentials:
     def __init__(self, *, remembered: int = REMEMBERED) -> None:
         self._key = secrets.token_bytes(32)
         self._remembered = remembered
-        self._known: dict[bytes, tuple[Generation, int | None, Principal]] = {}
+        self._known: dict[bytes, Known] = {}
         self._lock = threading.Lock()
 
     def authenticate(
@@ -232,19 +258,37 @@ class Credentials:
         Args:
             state: The generation, if it was read in this request already, before anything else.
         """
-        if header is None or len(header) > LONGEST_HEADER:
+        recalled = self.recall(header)
+        if not recalled.mark:
             return None
         # Read before the look-up: what is remembered is then at worst newer than it claims.
-        state = generation(tx) if state is None else state
-        mark = hmac.digest(self._key, header.encode("utf-8", "surrogatepass"), "sha256")
-        known = self._known.get(mark)
-        if known is not None and known[0] == state and _lasts(known[1], now):
-            return known[2]
-        found = _found(tx, header, now)
+        return self.settle(tx, recalled, now=now, state=generation(tx) if state is None else state)
+
+    def recall(self, header: str | None) -> Recalled:
+        """What is remembered of a header; it counts only once it is settled."""
+        if header is None or len(header) > LONGEST_HEADER:
+            return Recalled(None, b"", None)
+        content = header.encode("utf-8", "surrogatepass")
+        mark = hashlib.blake2b(content, key=self._key, digest_size=32).digest()
+        return Recalled(header, mark, self._known.get(mark))
+
+    def settle(self, tx: Tx, recalled: Recalled, *, now: int, state: Generation) -> Principal | None:
+        """Who sends the header, now that the generation was read.
+
+        Args:
+            recalled: Of this header.
+            state: Read in this request, before anything else.
+        """
+        known = recalled.known
+        if known is not None and known.state == state and _lasts(known.until, now):
+            return known.principal
+        if not recalled.mark:
+            return None
+        found = _found(tx, recalled.header, now)
         with self._lock:
-            self._known.pop(mark, None)
+            self._known.pop(recalled.mark, None)
             if found is not None:
-                self._known[mark] = (state, found[1], found[0])
+                self._known[recalled.mark] = Known(state, found[1], found[0])
                 if len(self._known) > self._remembered:
                     del self._known[next(iter(self._known))]
         return found[0] if found else None

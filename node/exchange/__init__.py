@@ -8,6 +8,7 @@ other room from the tables of objects.
     feeds      what each partner is offered, examined by `date_added` and by what is due
     ledger     what partners brought, and what they do not get and why
     quarantine objects set aside for a person
+    activity   in which hours a link had something new
     remarking  rows ranked again when a marking definition arrives
     removal    deletion and its tombstones; retention erases by the same way
 

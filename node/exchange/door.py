@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from node.exchange.references import References
 from node.sharing.links import Link, Parties
 from node.store.database import Database
 
@@ -19,6 +20,7 @@ class Door:
         links: All links that follow from the agreements named in the configuration.
         max_object_bytes: Size above which an object is refused.
         highwater: Folder of the high-water marks; None where nothing is to be noted (tests).
+        references: What the objects judged last refer to.
     """
 
     database: Database
@@ -26,6 +28,7 @@ class Door:
     links: tuple[Link, ...]
     max_object_bytes: int = 1_048_576
     highwater: Path | None = None
+    references: References = field(default_factory=References, compare=False)
 
     def link(self, name: str) -> Link | None:
         """The link of that name, such as `south/indicators/in`."""

@@ -12,9 +12,10 @@ Reads   through store.pages and `feed_rows`; writes feed states and withheld lin
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from node.clock import taxii_time
 from node.exchange import feed_rows, feeds, ledger, links, remarking
@@ -23,31 +24,31 @@ from node.exchange.feed_rows import FeedRow
 from node.exchange.judging import Candidate, judge
 from node.exchange.ledger import Key, WithheldLine
 from node.exchange.selection import Selection, Versions, chosen
+from node.exchange.sight import Reader, Sight, eyes, sight
 from node.sharing.links import Link
-from node.stix.markings import TLP, UNKNOWN
 from node.store import catalog, objects, pages
 from node.store.catalog import Collection
 from node.store.database import Tx
-from node.store.objects import Held, HeldBody
+from node.store.objects import HeldBody
 from node.store.pages import Record
 
-__all__ = ["Item", "Page", "Reader", "Record", "Selection", "Versions", "read_collection", "read_feed"]
+__all__ = [
+    "Item",
+    "Page",
+    "Reader",
+    "Record",
+    "Selection",
+    "Sight",
+    "Versions",
+    "eyes",
+    "read_collection",
+    "read_feed",
+    "sight",
+]
 
+R = TypeVar("R", bound=tuple[Any, ...])
 CLOCK_DOUBT = 600 * 1_000_000
 _BEFORE_ALL = -(2**62)
-
-
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """A SOC account's eyes.
-
-    Args:
-        clearance: Highest TLP rank it may see; RED also sees unknown markings.
-        audience: It sees what a flow brought if they share one of these; local rows go to all.
-    """
-
-    clearance: int
-    audience: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +76,43 @@ class Item(NamedTuple):
 
 
 def read_collection(
-    tx: Tx, collection: Collection, reader: Reader, selection: Selection, *, bodies: bool
+    tx: Tx, collection: Collection, reader: Reader | Sight, selection: Selection, *, bodies: bool
 ) -> Page:
-    """A page of a collection as a SOC account may see it; `collection` was read before it."""
-    rows: list[Record] = []
-    kinds = selection.types or (None,)
-    for kind in kinds:
-        rows.extend(pages.read(tx, _question(tx, collection, reader, selection, kind, bodies=bodies)))
-    if len(kinds) > 1:
-        # Each type is a statement of its own: what is committed between two of them waits for the next page.
-        rows = sorted(row for row in rows if row.added <= collection.last_added)
+    """A page of a collection as a SOC account may see it.
+
+    Args:
+        tx: A reader.
+        collection: Read before this, and before or with what the reader may see. What is added later, perhaps
+            by a flow that nobody has heard of yet, waits for the next page.
+        reader: Whose eyes.
+        selection: What it asks for.
+        bodies: Whether the bytes are wanted, or only the manifest.
+    """
+    rows = _read(tx, pages.read, collection, reader, selection, bodies=bodies)
     return Page(rows[: selection.limit], len(rows) > selection.limit)
 
 
-def eyes(tx: Tx, reader: Reader) -> Callable[[Held], bool]:
-    """Whether a SOC account may see a row: what it cannot see it cannot delete."""
-    rank, flows = _highest(reader), _flows(tx, reader)
-    return lambda row: row.effective_rank <= rank and (flows is None or row.flow_id in (0, *flows))
+def read_bodies(
+    tx: Tx, collection: Collection, reader: Reader | Sight, selection: Selection
+) -> tuple[list[tuple[int, bytes]], bool]:
+    """The same page as (date_added, bytes), without the names; and whether more follow."""
+    rows = _read(tx, pages.read_bodies, collection, reader, selection, bodies=True)
+    return rows[: selection.limit], len(rows) > selection.limit
+
+
+def _read(
+    tx: Tx,
+    read: Callable[[Tx, pages.Question], list[R]],
+    collection: Collection,
+    reader: Reader | Sight,
+    selection: Selection,
+    *,
+    bodies: bool,
+) -> list[R]:
+    seen = reader if isinstance(reader, Sight) else sight(tx, reader)
+    kinds = selection.types or (None,)
+    found = [read(tx, _question(collection, seen, selection, kind, bodies=bodies)) for kind in kinds]
+    return found[0] if len(kinds) == 1 else sorted(itertools.chain.from_iterable(found))
 
 
 def read_feed(
@@ -150,16 +171,15 @@ def holds(
     collection: Collection,
     stix_id: str,
     *,
-    reader: Reader | None = None,
+    reader: Reader | Sight | None = None,
     link: Link | None = None,
 ) -> bool:
     """Whether a recipient may see any version of an id: the difference between 404 and an empty answer."""
     if link is not None:
         return any(row.state != feed_rows.OUT for row in feed_rows.by_ids(tx, link.name, [stix_id]))
     assert reader is not None  # either a partner's link or an account's eyes
-    return pages.exists(
-        tx, collection.collection_id, stix_id, rank=_highest(reader), flows=_flows(tx, reader)
-    )
+    rank, flows = reader if isinstance(reader, Sight) else sight(tx, reader)
+    return pages.exists(tx, collection.collection_id, stix_id, rank=rank, flows=flows)
 
 
 def next_batch(door: Door, link: Link, *, now: int, at_most: int, max_bytes: int) -> list[Item]:
@@ -353,15 +373,16 @@ def _advance_if_behind(door: Door, link: Link, *, now: int) -> None:
 
 
 def _question(
-    tx: Tx, collection: Collection, reader: Reader, selection: Selection, kind: str | None, *, bodies: bool
+    collection: Collection, seen: Sight, selection: Selection, kind: str | None, *, bodies: bool
 ) -> pages.Question:
     versions = selection.versions
     return pages.Question(
         collection_id=collection.collection_id,
         after=_BEFORE_ALL if selection.after is None else selection.after,
+        until=collection.last_added,
         limit=selection.limit + 1,
-        rank=_highest(reader),
-        flows=_flows(tx, reader),
+        rank=seen.rank,
+        flows=seen.flows,
         ids=selection.ids,
         type=kind,
         spec_versions=selection.spec_versions,
@@ -371,16 +392,6 @@ def _question(
         instants=versions.instants,
         bodies=bodies,
     )
-
-
-def _highest(reader: Reader) -> int:
-    return UNKNOWN if reader.clearance >= TLP.RED else reader.clearance
-
-
-def _flows(tx: Tx, reader: Reader) -> tuple[int, ...] | None:
-    known = catalog.flows(tx)
-    seen = tuple(number for number, (_, audience) in known.items() if set(audience) & set(reader.audience))
-    return None if len(seen) == len(known) else seen
 
 
 def _item(row: FeedRow, one: HeldBody) -> Item:

@@ -281,7 +281,7 @@ def _carry_out(
     feed_rows.take_out(tx, leaving)
     feed_rows.put(tx, fresh)
     ledger.let_go(tx, link.name, gone)
-    ledger.withhold(tx, lines)
+    ledger.withhold(tx, [line for line in lines if not _says_the_same(line, before.get(line_key(line)))])
     _note_waiting(tx, link, lines, before)
     return _Done(len(fresh), len(lines), last, _note_unnamed(tx, link, leaving))
 
@@ -340,6 +340,10 @@ def key_of(held: Held) -> Key:
 def line_key(line: WithheldLine) -> Key:
     """The version that a withheld line speaks of."""
     return Key(line.stix_id, line.spec_version, line.version, line.digest)
+
+
+def _says_the_same(line: WithheldLine, before: WithheldLine | None) -> bool:
+    return before is not None and line._replace(at=before.at) == before
 
 
 def withheld_line(link: Link, held: Held, decision: Decision, *, now: int) -> WithheldLine:

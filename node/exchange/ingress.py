@@ -25,12 +25,12 @@ from node.exchange.ledger import Key, ReceivedLine
 from node.exchange.placing import Placement
 from node.exchange.removal import remove, undelete
 from node.exchange.situation import Known, arriving_of, bringer_of, gather
-from node.sharing.admission import Action, Bringer, Outcome, Verdict, decide_arrival, same_key
+from node.sharing.admission import Action, Bringer, Outcome, Verdict, decide_arrival
 from node.sharing.decisions import Facts, decide_ingress
 from node.sharing.links import Link
 from node.stix.decoding import readable_header
 from node.stix.objects import StixObject, sort_order
-from node.stix.validation import Level, read_checked
+from node.stix.validation import level_of, read_checked, read_patterns
 from node.store import catalog, highwater
 from node.store.catalog import Collection
 from node.store.database import Tx
@@ -43,6 +43,7 @@ __all__ = [
     "accept",
     "admit",
     "afterwards",
+    "look_ahead",
     "remove",
     "undelete",
 ]
@@ -120,6 +121,7 @@ class _Batch:
     source: Source
     now: int
     accepted: bool = False
+    dates: Sequence[int] | None = None
     placement: Placement = field(default_factory=Placement)
     bringer: Bringer = field(init=False)
 
@@ -141,6 +143,7 @@ def admit(
     *,
     arrival_id: int | None,
     now: int,
+    dates: Sequence[int] | None = None,
 ) -> AdmitReport:
     """Let a batch of objects in, each judged for itself.
 
@@ -152,11 +155,18 @@ def admit(
         source: Who brings them.
         arrival_id: The arrival they belong to; None opens one.
         now: Microseconds.
+        dates: For each body the `date_added` that it had elsewhere. A row keeps it as far as it is later
+            than every date given before and not later than `now`.
 
     Returns:
         One result for each body, in the same order; their counts; the arrival.
     """
-    return _admit(tx, collection, bodies, _Batch(door, collection, source, now), arrival_id)
+    return _admit(tx, collection, bodies, _Batch(door, collection, source, now, dates=dates), arrival_id)
+
+
+def look_ahead(collection: Collection, bodies: Sequence[bytes]) -> None:
+    """Do before the transaction what would hold the collection's lock for long; changes no verdict."""
+    read_patterns(bodies, level_of(collection.validation))
 
 
 def accept(tx: Tx, door: Door, entry: str, *, actor: str, reason: str, now: int) -> Result:
@@ -236,7 +246,7 @@ def _admit(
 
 def _read(index: int, body: bytes, collection: Collection, batch: _Batch) -> _Item:
     try:
-        level: Level = "structure" if collection.validation == "structure" else "schema"
+        level = level_of(collection.validation)
         one, fault = read_checked(body, level, max_object_bytes=batch.door.max_object_bytes)
     except InvalidObject as cause:
         name = cause.object_id or f"unknown--index-{index}"
@@ -272,12 +282,11 @@ def _decide(item: _Item, known: Known, batch: _Batch) -> None:
         item.version = row.version_text
     if verdict.action not in (Action.STORE, Action.REPLACE, Action.NOTE_LOSER):
         return
-    batch.placement.add(one, rank, verdict, row, flagged=bool(item.fault))
+    kept = 0 if batch.dates is None else min(batch.dates[item.index], batch.now)
+    batch.placement.add(one, rank, verdict, row, flagged=bool(item.fault), kept=kept)
     if verdict.action is Action.NOTE_LOSER:
         return
-    versions = known.versions.setdefault(one.id, [])
-    versions[:] = [each for each in versions if not same_key(each, arriving.version)]
-    versions.append(arriving.version)
+    known.now_holds(one.id, arriving.version)
     if situation.owner is None and not one.observable:
         known.new_owners[one.id] = placing.owner_for(arriving, batch.bringer)
     if one.meaning is not None:
@@ -332,6 +341,9 @@ def _enter(
         assert verdict is not None  # every item was decided above
         outcome, reason, message = verdict.outcome, verdict.reason, verdict.message
         counts[outcome.value] += 1
+        if item.fault and not reason and outcome is not Outcome.REFUSED:
+            # A collection that asks for structure alone keeps what fails the schemas, and says so.
+            reason, message = "flagged", f"flagged: {item.fault}"
         if link is not None:
             if verdict.action is Action.SET_ASIDE:
                 name = quarantine.set_aside(

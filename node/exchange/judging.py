@@ -15,7 +15,6 @@ from node.exchange.door import Door
 from node.exchange.ledger import ReceivedLine
 from node.sharing.decisions import Decision, End, Facts, decide_egress, permitted_by_any
 from node.sharing.links import Link
-from node.stix.objects import references
 from node.store import objects, owners
 from node.store.database import Tx
 from node.store.objects import Held, HeldBody
@@ -49,7 +48,7 @@ def judge(
     """
     if not candidates:
         return []
-    refs = [references(one.row.body) for one in candidates]
+    refs = [door.references.of(one.row) for one in candidates]
     ids = {one.row.held.stix_id for one in candidates}
     named = {ref for each in refs for ref in each}
     owner_rows = owners.owners(tx, ids | named)

@@ -119,9 +119,13 @@ _WITHHELD_OF_ID = sa.text(
 _WITHHELD_OF_LINK = sa.text(
     f"select {_WITHHELD} from withheld w where w.link = :link order by w.at, w.stix_id limit :n"
 )
-_KEPT_FROM_BRINGER = sa.text(
-    "select distinct w.link, w.stix_id from link l join withheld w on w.link = l.name"
-    " where l.partner = :partner and w.reason = 'brought_by_partner'"
+_KEPT_FROM_BRINGER = spelled(
+    # The links lead, whatever the statistics say: otherwise every line may be read to find them.
+    "select distinct w.link, w.stix_id from link l cross join withheld w indexed by"
+    " sqlite_autoindex_withheld_1 where w.link = l.name and l.partner = :partner"
+    " and w.reason = 'brought_by_partner'",
+    "select distinct w.link, w.stix_id from withheld w where w.link ="
+    " any(array(select l.name from link l where l.partner = :partner)) and w.reason = 'brought_by_partner'",
 )
 _REASONS = sa.text("select link, reason, count(*) from withheld group by link, reason order by link, reason")
 

@@ -21,7 +21,7 @@ NEW = "new; nothing crosses before `stixnode resume`"
 
 _COLUMNS = (
     "name, partner, paused, pause_reason, partner_epoch, last_try, last_success, last_new, next_try,"
-    " failures, last_error"
+    " failures, last_error, since"
 )
 _ALL = sa.text(f"select {_COLUMNS} from link order by name")
 _ONE = sa.text(f"select {_COLUMNS} from link where name = :name")
@@ -29,8 +29,10 @@ _NEW = sa.text(
     "insert into link (name, partner, paused, pause_reason, partner_epoch, failures, last_error)"
     " values (:name, :partner, :paused, :reason, '', 0, '') on conflict (name) do nothing"
 )
-_PAUSE = sa.text("update link set paused = :paused, pause_reason = :reason where partner = :partner")
-_PAUSE_ALL = sa.text("update link set paused = :paused, pause_reason = :reason")
+_PAUSE = sa.text(
+    "update link set paused = :paused, pause_reason = :reason, since = :now where partner = :partner"
+)
+_PAUSE_ALL = sa.text("update link set paused = :paused, pause_reason = :reason, since = :now")
 _TRY = sa.text("update link set last_try = :now where name = :name")
 _SUCCESS = sa.text(
     "update link set last_try = :now, last_success = :now, failures = 0, last_error = '', next_try = null,"
@@ -45,7 +47,10 @@ _FORGET_BROUGHT = sa.text("update link set partner_epoch = '' where partner = :p
 
 
 class LinkState(NamedTuple):
-    """One link's state; moments in microseconds, None where it never happened."""
+    """One link's state; moments in microseconds, None where it never happened.
+
+    `since` is when it was last opened or closed.
+    """
 
     name: str
     partner: str
@@ -58,6 +63,7 @@ class LinkState(NamedTuple):
     next_try: int | None
     failures: int
     last_error: str
+    since: int | None = None
 
 
 def ensure(tx: Tx, links: Iterable[Link]) -> list[str]:
@@ -81,11 +87,11 @@ def state(tx: Tx, name: str) -> LinkState | None:
     return None if row is None else _state(row)
 
 
-def set_paused(tx: Tx, partner: str | None, *, paused: bool, reason: str) -> int:
+def set_paused(tx: Tx, partner: str | None, *, paused: bool, reason: str, now: int | None = None) -> int:
     """Pause or open all links with a partner (with everybody: None); how many there are."""
     if partner is None:
-        return tx.run(_PAUSE_ALL, paused=paused, reason=reason)
-    return tx.run(_PAUSE, partner=partner, paused=paused, reason=reason)
+        return tx.run(_PAUSE_ALL, paused=paused, reason=reason, now=now)
+    return tx.run(_PAUSE, partner=partner, paused=paused, reason=reason, now=now)
 
 
 def note_try(tx: Tx, name: str, *, now: int) -> None:

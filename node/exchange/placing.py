@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from node.clock import taxii_time
 from node.errors import StoreBusy
@@ -24,14 +25,15 @@ from node.store.database import Tx
 from node.store.objects import Flagged, Held, NewRow, Replaced
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Draft:
-    """One version to be written, once its date is known."""
+    """One version to be written, once its date is known; `kept` is the one it had elsewhere, or 0."""
 
     one: StixObject
     rank: int
     flagged: bool
     replaces: Held | None
+    kept: int = 0
     added: int = 0
 
     @property
@@ -49,19 +51,24 @@ class Placement:
     superseded: list[tuple[Draft, str]] = field(default_factory=list)
     definitions: list[owners.Definition] = field(default_factory=list)
     version_texts: dict[bytes, str] = field(default_factory=dict)
+    by_version: dict[tuple[str, str, int | None], Draft] = field(default_factory=dict)
 
-    def add(self, one: StixObject, rank: int, verdict: Verdict, held: Held | None, *, flagged: bool) -> None:
+    def add(
+        self, one: StixObject, rank: int, verdict: Verdict, held: Held | None, *, flagged: bool, kept: int = 0
+    ) -> None:
         """Note one object that is stored, replaces another under its key, or lost a tie."""
         if verdict.action is Action.NOTE_LOSER:
             self.losers.append((one, verdict.reason))
             return
         replaces = held if verdict.action is Action.REPLACE else None
-        if verdict.action is Action.REPLACE:
-            for earlier in [draft for draft in self.drafts if _same_version(draft.one, one)]:
-                self.drafts.remove(earlier)
-                self.superseded.append((earlier, verdict.reason))
-                replaces = earlier.replaces
-        self.drafts.append(Draft(one, rank, flagged, replaces))
+        version = (one.id, one.spec_version, one.version)
+        if verdict.action is Action.REPLACE and version in self.by_version:
+            earlier = self.by_version[version]
+            self.drafts.remove(earlier)
+            self.superseded.append((earlier, verdict.reason))
+            replaces = earlier.replaces
+        self.by_version[version] = draft = Draft(one, rank, flagged, replaces, kept)
+        self.drafts.append(draft)
 
     def written_ids(self) -> set[str]:
         """The ids of which a row is written."""
@@ -104,7 +111,8 @@ def place(
         _keep_history(tx, collection_id, draft.one, origin, reason, flow_id, now)
     if not placement.drafts:
         return
-    dates = catalog.take_dates(tx, collection_id, len(placement.drafts), now=now)
+    placement.drafts.sort(key=lambda draft: draft.kept)
+    dates = _dates(tx, collection_id, placement.drafts, now)
     for draft, date in zip(placement.drafts, dates, strict=True):
         draft.added = date
         placement.version_texts[draft.one.digest] = draft.one.version_text or taxii_time(date)
@@ -119,7 +127,16 @@ def place(
     changed = _owner_rows(known, by_id, bringer)
     _put_owners(tx, known, by_id, changed)
     _restrict_elsewhere(tx, known, changed, now)
-    _write_rows(tx, known, by_id, changed, origin, flow_id, arrival_id, now)
+    # Rows that move on behalf of one that keeps its date move no further than that: later ones follow.
+    moment = placement.drafts[-1].kept or now
+    _write_rows(tx, known, by_id, changed, origin, flow_id, arrival_id, moment)
+
+
+def _dates(tx: Tx, collection_id: int, drafts: Sequence[Draft], now: int) -> list[int]:
+    found: list[int] = []
+    for kept, run in groupby(drafts, key=lambda draft: draft.kept):
+        found += catalog.take_dates(tx, collection_id, len(list(run)), now=kept or now)
+    return found
 
 
 def _make_room(tx: Tx, known: Known, draft: Draft, origin: str, now: int) -> None:
@@ -242,13 +259,15 @@ def _write_rows(
         _row(collection_id, draft, flags_by_date[draft.added], owner_ranks, origin, flow_id, arrival_id)
         for draft in drafts_in_order
     ]
-    moved = reflag(tx, collection_id, flagged, now=now)
+    moved = reflag(tx, collection_id, flagged, now=now, joined=bool(flagged))
     ranked = [(row._replace(added=moved.get(row.added, row.added)), effective) for row, effective in ranked]
     rerank(tx, collection_id, ranked, now=now)
     objects.insert(tx, new_rows)
 
 
-def reflag(tx: Tx, collection_id: int, flagged: Sequence[tuple[Held, Flags]], *, now: int) -> dict[int, int]:
+def reflag(
+    tx: Tx, collection_id: int, flagged: Sequence[tuple[Held, Flags]], *, now: int, joined: bool = False
+) -> dict[int, int]:
     """Write new flags of held rows; a row that becomes last again takes a new `date_added`.
 
     Only a removal or a restate can raise a row; a further version only lowers others.
@@ -258,6 +277,8 @@ def reflag(tx: Tx, collection_id: int, flagged: Sequence[tuple[Held, Flags]], *,
         collection_id: Where the rows stand.
         flagged: Rows with the flags that they must have.
         now: Microseconds.
+        joined: Another version comes to stand beside them: even if no flag changes, a reader who does not
+            see all versions may now be shown another one.
 
     Returns:
         Old date -> new date of the rows that moved.
@@ -281,7 +302,7 @@ def reflag(tx: Tx, collection_id: int, flagged: Sequence[tuple[Held, Flags]], *,
             for row, its in changed
         ],
     )
-    catalog.bump(tx, collection_id, rewritten=bool(moved), superseded=bool(changed))
+    catalog.bump(tx, collection_id, rewritten=bool(moved), superseded=joined or bool(changed))
     return moved
 
 
@@ -371,7 +392,3 @@ def _keep_history(
             one.body,
         ),
     )
-
-
-def _same_version(one: StixObject, other: StixObject) -> bool:
-    return one.id == other.id and one.spec_version == other.spec_version and one.version == other.version

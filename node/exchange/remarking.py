@@ -22,6 +22,7 @@ from node.store import catalog, objects, owners
 from node.store.catalog import Collection
 from node.store.database import Tx
 from node.store.objects import Held, HeldBody
+from node.store.owners import Task
 
 CHUNK = 2_000
 
@@ -47,8 +48,7 @@ def _work_once(door: Door, *, now: int) -> int:
     ids = sorted(task.stix_id for task in tasks if task.kind == "id")
     for collection in sorted(collections, key=lambda one: one.collection_id):
         if kinds & {"marking", "redefined"}:
-            everything = "redefined" in kinds
-            changed += _collection_by_marking(door, collection, everything=everything, now=now)
+            changed += _collection_by_marking(door, collection, tasks, now=now)
         if ids:
             changed += door.database.retrying(
                 lambda tx, number=collection.collection_id: _ids(tx, door, number, ids, now=now)  # type: ignore[misc]
@@ -59,27 +59,28 @@ def _work_once(door: Door, *, now: int) -> int:
     return changed
 
 
-def _collection_by_marking(door: Door, collection: Collection, *, everything: bool, now: int) -> int:
-    """Only rows of unknown marking can change when a definition is new; all may when one was replaced."""
-    changed, position = 0, 0
-    while True:
+def _collection_by_marking(door: Door, collection: Collection, tasks: Sequence[Task], *, now: int) -> int:
+    """Only rows that name a definition can change, and where it is new, of these only the unknown ones."""
+    ids = [task.stix_id for task in tasks if task.kind != "id"]
+    unknown = all(task.kind != "redefined" for task in tasks)
+    changed = 0
+    position: int | None = 0
+    while position is not None:
         done, position = door.database.retrying(
             lambda tx, after=position: _chunk(  # type: ignore[misc]
-                tx, door, collection.collection_id, after, everything=everything, now=now
+                tx, door, collection.collection_id, ids, after, unknown=unknown, now=now
             )
         )
         changed += done
-        if position == 0:
-            return changed
+    return changed
 
 
 def _chunk(
-    tx: Tx, door: Door, collection_id: int, after: int, *, everything: bool, now: int
-) -> tuple[int, int]:
+    tx: Tx, door: Door, collection_id: int, ids: Sequence[str], after: int, *, unknown: bool, now: int
+) -> tuple[int, int | None]:
     collection = catalog.lock(tx, collection_id)
     known = owners.definitions(tx)
-    read = objects.all_after if everything else objects.unknown_after
-    rows = read(tx, collection_id, after, CHUNK)
+    rows, until = objects.naming(tx, collection_id, ids, after=after, window=CHUNK, unknown=unknown)
     fresh: list[HeldBody] = []
     for one in rows:
         meanings = owners.meanings_for(
@@ -89,7 +90,7 @@ def _chunk(
         if rank != one.held.rank:
             fresh.append(HeldBody(one.held._replace(rank=rank), one.body))
     changed = _rank(tx, door, collection, [one.held for one in fresh], now=now)
-    return changed, (rows[-1].held.added if len(rows) == CHUNK else 0)
+    return changed, until
 
 
 def _rank(tx: Tx, door: Door, collection: Collection, rows: Sequence[Held], *, now: int) -> int:

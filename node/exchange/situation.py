@@ -8,13 +8,14 @@ Reads   tables object, owner, tombstone, marking, feed_row, quarantine
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from node.exchange import feed_rows, quarantine
 from node.exchange.door import Door
 from node.exchange.ledger import Key
-from node.sharing.admission import Arriving, Bringer, Situation, Version, same_key
+from node.sharing.admission import Arriving, Bringer, Situation, Version, version_key
 from node.sharing.links import Link
 from node.stix import markings
 from node.stix.objects import StixObject
@@ -24,9 +25,43 @@ from node.store.catalog import Collection
 from node.store.database import Tx
 
 
+class Versions:
+    """The versions of one id, kept so that what the table of arrivals asks is found without a walk.
+
+    An id may have thousands; a batch may bring a thousand more.
+    """
+
+    __slots__ = ("_by_key", "_revoked")
+
+    def __init__(self, versions: Iterable[Version] = ()) -> None:
+        self._by_key: dict[tuple[str, int] | bytes, Version] = {}
+        self._revoked: dict[str, set[tuple[str, int] | bytes]] = {}
+        for one in versions:
+            self.put(one)
+
+    def put(self, version: Version) -> None:
+        """One more version, or another text in place of the one that has its key."""
+        key = version_key(version)
+        before = self._by_key.get(key)
+        if before is not None and before.revoked:
+            self._revoked[before.spec_version].discard(key)
+        self._by_key[key] = version
+        if version.revoked:
+            self._revoked.setdefault(version.spec_version, set()).add(key)
+
+    def about(self, version: Version) -> tuple[Version, ...]:
+        """As `Situation.held` asks for them: that of the same key, a revoked one, and any."""
+        keys = [version_key(version), *itertools.islice(self._revoked.get(version.spec_version, ()), 1)]
+        found = [self._by_key[key] for key in keys if key in self._by_key]
+        return tuple(found) or tuple(itertools.islice(self._by_key.values(), 1))
+
+
 @dataclass(slots=True)
 class Known:
-    """The situation of every id in a batch; `versions` is kept up to date while the batch is decided."""
+    """The situation of every id in a batch; `versions` is kept up to date while the batch is decided.
+
+    `held` and `rows` are what the database has, `rows` of the ids that were asked for, by key.
+    """
 
     door: Door
     collection: Collection
@@ -36,7 +71,8 @@ class Known:
     released: dict[Key, set[bytes]]
     discarded: set[tuple[str, bytes]]
     definitions: list[owner_rows.Definition]
-    versions: dict[str, list[Version]] = field(default_factory=dict)
+    versions: dict[str, Versions] = field(default_factory=dict)
+    rows: dict[str, dict[tuple[str, int] | bytes, objects.Held]] = field(default_factory=dict)
     new_owners: dict[str, str] = field(default_factory=dict)
     elsewhere: dict[str, list[objects.Held]] = field(default_factory=dict)
     meanings: dict[tuple[str, bool], Mapping[str, int]] = field(default_factory=dict)
@@ -59,7 +95,7 @@ class Known:
         )
         key = Key(one.id, one.spec_version, one.version or 0, b"")
         return Situation(
-            held=tuple(self.versions.get(one.id, ())),
+            held=self.versions[one.id].about(version) if one.id in self.versions else (),
             owner=owner,
             tombstone=buried,
             released=self.released.get(key, ()) if self.released else (),
@@ -79,11 +115,18 @@ class Known:
 
     def held_row(self, one: StixObject) -> objects.Held | None:
         """The stored row of exactly this version in this collection."""
-        rows = self.held.get(one.id)
-        if not rows:
+        if one.id not in self.held:
             return None
-        version = version_of(one)
-        return next((row for row in rows if same_key(version_of_row(row), version)), None)
+        if one.id not in self.rows:
+            self.rows[one.id] = {version_key(version_of_row(row)): row for row in self.held[one.id]}
+        return self.rows[one.id].get(version_key(version_of(one)))
+
+    def now_holds(self, stix_id: str, version: Version) -> None:
+        """A version is stored by this batch: later objects of the batch meet it."""
+        versions = self.versions.get(stix_id)
+        if versions is None:
+            versions = self.versions[stix_id] = Versions()
+        versions.put(version)
 
     def define(self, definition: owner_rows.Definition) -> None:
         """A marking definition was stored by this batch: later objects of the batch may name it."""
@@ -122,7 +165,7 @@ def gather(tx: Tx, door: Door, collection: Collection, link: Link | None, ids: I
         definitions=owner_rows.definitions(tx),
         elsewhere=elsewhere,
     )
-    known.versions = {stix_id: [version_of_row(row) for row in rows] for stix_id, rows in here.items()}
+    known.versions = {stix_id: Versions(map(version_of_row, rows)) for stix_id, rows in here.items()}
     return known
 
 

@@ -73,6 +73,17 @@ link = Table(
     big("next_try", empty=True),
     number("failures"),
     text("last_error"),
+    big("since", empty=True),  # when a person or the node itself last opened or closed it
+)
+# In which hours a link had something new: what is usual for it at this time of the week.
+# Written by exchange/activity.py.
+link_activity = Table(
+    "link_activity",
+    metadata,
+    text("link", key=True),
+    number("hour", key=True),  # hours since 1970 in UTC
+    number("new"),  # objects
+    big("at"),  # of the last of them
 )
 
 # Outgoing links. Written by exchange/feed_rows.py.
@@ -109,6 +120,14 @@ Index(
     feed_row.c.offered_at,
     sqlite_where=(feed_row.c.state < 2),
     postgresql_where=(feed_row.c.state < 2),
+)
+# What stands in a feed, for its pages: what was taken out stays known, and may be much.
+Index(
+    "feed_row_standing",
+    feed_row.c.link,
+    feed_row.c.offered_at,
+    sqlite_where=(feed_row.c.state < 9),
+    postgresql_where=(feed_row.c.state < 9),
 )
 Index(
     "feed_row_companion",
@@ -181,13 +200,33 @@ bookmark = Table(
     big("at"),
 )
 
-# One worker at a time does the same work. Written by sync/worker.py.
+# One worker at a time does the same work. Written by sync/leases.py.
 lease = Table(
     "lease",
     metadata,
     text("work", key=True),
     text("holder"),
     big("until"),
+)
+
+# What each channel was told and not yet told to be over. Written by sync/alert_book.py.
+alert = Table(
+    "alert",
+    metadata,
+    text("key", key=True),
+    text("channel", key=True),  # mail | webhook
+    text("about"),  # JSON list of the links or things concerned, as they were told
+    big("since"),
+    big("told"),
+    text("words"),  # the sentence that was told
+)
+# Channels that do not take what they are given; none while all do. Written by sync/alert_book.py.
+alert_channel = Table(
+    "alert_channel",
+    metadata,
+    text("channel", key=True),  # mail | webhook | heartbeat
+    big("since"),
+    text("error"),
 )
 
 # TAXII status resources. Written by taxii/statuses.py.

@@ -53,11 +53,17 @@ LOCAL_FLOW = 0
 _node, _collection, _flow = schema.node.c, schema.collection.c, schema.flow.c
 
 _NODE = sa.select(
-    _node.instance, _node.secret, _node.accounts_generation, _node.markings_generation, _node.server_identity
+    _node.instance,
+    _node.secret,
+    _node.accounts_generation,
+    _node.markings_generation,
+    _node.flows_generation,
+    _node.server_identity,
 )
 _LOCK_NODE = sa.select(_node.one).with_for_update()
 _BUMP_ACCOUNTS = sa.update(schema.node).values(accounts_generation=_node.accounts_generation + 1)
 _BUMP_MARKINGS = sa.update(schema.node).values(markings_generation=_node.markings_generation + 1)
+_BUMP_FLOWS = sa.update(schema.node).values(flows_generation=_node.flows_generation + 1)
 _RENEW_NODE = sa.update(schema.node).values(
     instance=bindparam("new_instance"),
     secret=bindparam("new_secret"),
@@ -108,6 +114,7 @@ class NodeRow:
     secret: bytes
     accounts_generation: int
     markings_generation: int
+    flows_generation: int
     server_identity: str
 
 
@@ -137,7 +144,7 @@ def create_node(tx: Tx, *, instance: str, secret: bytes, server_identity: str = 
         secret: 32 random bytes that sign `next`.
         server_identity: As `Database.server_identity` says; empty if it is learnt at the first start.
     """
-    tx.insert(schema.node, [(1, instance, secret, 0, 0, server_identity)])
+    tx.insert(schema.node, [(1, instance, secret, 0, 0, 0, server_identity)])
     tx.insert(schema.flow, [(LOCAL_FLOW, "local", "[]", 0)])
 
 
@@ -301,9 +308,11 @@ def flow_number(tx: Tx, name: str, audience: Iterable[str], *, keep_days: int = 
     if row is None:
         number = int((tx.row(_NEXT_FLOW) or (1,))[0])
         tx.insert(schema.flow, [(number, name, wanted, keep_days)])
+        tx.run(_BUMP_FLOWS)
         return number
     if row[1:] != (wanted, keep_days):
         tx.run(_SET_FLOW, number=row[0], new_audience=wanted, new_days=keep_days)
+        tx.run(_BUMP_FLOWS)
     return int(row[0])
 
 

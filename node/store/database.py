@@ -4,32 +4,31 @@ Two engines: a writer, whose transactions begin with `BEGIN IMMEDIATE` on SQLite
 autocommit. Durability is asserted on every connection (WAL and `synchronous=FULL`; READ COMMITTED
 and `synchronous_commit`), because a setting that is only hoped for loses acknowledged objects.
 
-Statements are built once, at import, by the modules that own the tables; a statement that the two
-databases must spell differently is a `Spelled` pair. SQLAlchemy puts each into the words of the driver
-once; then the driver carries it out itself and its tuples come back, which costs a fifth.
+What is given to the functions of the node is a `Tx` (`tx`); statements are put into words in `statements`;
+readers wait for their next use in `readers`.
 Engines are opened after a server process has started, never before a fork.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg as PostgreSQL
-from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite as SQLite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.sql.elements import TextClause
 
 from node.errors import StoreBusy, StoreError
+from node.metrics import present
+from node.store.readers import Waiting
+from node.store.statements import Spelled, Statement, spelled
+from node.store.tx import Row, Tx, translated
+
+__all__ = ["Database", "Row", "Spelled", "Statement", "Tx", "spelled"]
 
 OLDEST_SQLITE = (3, 51, 3)
 BUSY_SECONDS = 15
@@ -37,137 +36,39 @@ ATTEMPTS = 5
 WAL_ATTEMPTS = 100
 
 T = TypeVar("T")
-Row = tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Spelled:
-    """One statement in the words of both databases; lists are bound through `Tx.listed`."""
-
-    sqlite: TextClause
-    postgresql: TextClause
-
-
-def spelled(sqlite: str, postgresql: str) -> Spelled:
-    """A `Spelled` pair from two texts with `:name` parameters."""
-    return Spelled(sa.text(sqlite), sa.text(postgresql))
-
-
-Statement = sa.Executable | Spelled
-
-
-class Tx:
-    """One transaction, or one autocommit reader: what every function of the node is given.
-
-    Args:
-        connection: An open connection.
-        dialect: `sqlite` or `postgresql`.
-    """
-
-    __slots__ = ("_driver", "connection", "dialect")
-
-    def __init__(self, connection: Connection, dialect: str) -> None:
-        self.connection = connection
-        self.dialect = dialect
-        self._driver: Any = connection.connection.driver_connection
-
-    def rows(self, statement: Statement, **values: Any) -> list[Row]:
-        """All rows of a query, as the driver's tuples."""
-        with self._cursor() as cursor:
-            cursor.execute(*self._said(statement, values))
-            found: list[Row] = cursor.fetchall()
-            return found
-
-    def row(self, statement: Statement, **values: Any) -> Row | None:
-        """The first row of a query, or None."""
-        rows = self.rows(statement, **values)
-        return rows[0] if rows else None
-
-    def run(self, statement: Statement, **values: Any) -> int:
-        """Carry out one writing statement; the number of rows it touched."""
-        with self._cursor() as cursor:
-            cursor.execute(*self._said(statement, values))
-            return int(cursor.rowcount)
-
-    def many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Carry out one writing statement for each row of values."""
-        if rows:
-            text, constants = self._said(statement, {})
-            with self._cursor() as cursor:
-                cursor.executemany(text, [{**constants, **row} for row in rows] if constants else rows)
-
-    def insert(self, table: sa.Table, rows: Sequence[Row]) -> None:
-        """Put many complete rows into a table, fast.
-
-        Args:
-            table: One of `schema`.
-            rows: Tuples with a value for every column, in the table's order.
-        """
-        if not rows:
-            return
-        names = ", ".join(f'"{column.name}"' for column in table.columns)
-        with self._cursor() as cursor:
-            if self.dialect == "sqlite":
-                marks = ", ".join("?" * len(table.columns))
-                words = f'insert into "{table.name}" ({names}) values ({marks})'
-                cursor.executemany(words, map(tuple, rows))  # the driver is quicker with nothing but tuples
-                return
-            types = [_POSTGRESQL_TYPES[type(column.type).__name__] for column in table.columns]
-            with cursor.copy(f'copy "{table.name}" ({names}) from stdin (format binary)') as copy:
-                copy.set_types(types)
-                for row in rows:
-                    copy.write_row(row)
-
-    def listed(self, values: Sequence[str] | Sequence[int]) -> Any:
-        """A list as one bound value: JSON text for SQLite's `json_each`, an array for PostgreSQL."""
-        return json.dumps(list(values)) if self.dialect == "sqlite" else list(values)
-
-    @contextmanager
-    def _cursor(self) -> Iterator[Any]:
-        # SQLAlchemy does not see the driver's own cursor, and so does not wrap its errors.
-        try:
-            if self.dialect == "sqlite":
-                yield self._driver.cursor()
-            else:
-                with self._driver.cursor(binary=True) as cursor:  # bytea as text costs three times as much
-                    yield cursor
-        except self.connection.dialect.loaded_dbapi.Error as cause:
-            raise _translated(cause) from cause
-
-    def _said(self, statement: Statement, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        if isinstance(statement, Spelled):
-            statement = statement.sqlite if self.dialect == "sqlite" else statement.postgresql
-        text, constants = _driver_words(statement, self.dialect)
-        return text, (constants | values if constants else values)
-
-
-@lru_cache(maxsize=1024)
-def _driver_words(statement: sa.Executable, dialect: str) -> tuple[str, dict[str, Any]]:
-    """A statement in the words of a driver, and the values that are written into it."""
-    compiled: Any = statement.compile(dialect=_DIALECTS[dialect])  # type: ignore[attr-defined]
-    return str(compiled), {name: bound.value for name, bound in compiled.binds.items() if not bound.required}
 
 
 class Database:
-    """The node's database: opened once in each process, closed at its end."""
+    """The node's database: opened once in each process, closed at its end.
 
-    def __init__(self, url: str, *, password: str | None = None) -> None:
+    Args:
+        url: `sqlite:///FILE` or `postgresql://USER@HOST/NAME`.
+        password: Of the user at PostgreSQL.
+        driver: What speaks to SQLite, by the names of Python's `sqlite3`; None for pysqlite3. Another one may
+            put another disk under SQLite; pragmas, transactions and statements stay these.
+    """
+
+    def __init__(self, url: str, *, password: str | None = None, driver: Any = None) -> None:
         parsed = _driver_url(url, password)
         self.url = parsed.render_as_string(hide_password=True)
         self.dialect = parsed.get_backend_name()
         if self.dialect == "sqlite":
-            self._writer, self._reader = _sqlite_engines(parsed)
+            self._writer, self._reader = _sqlite_engines(parsed, driver)
         else:
             self._writer, self._reader = _postgresql_engines(parsed)
+        self._readers: Waiting[Tx] = Waiting(self._opened_reader)
 
     @contextmanager
     def reading(self) -> Iterator[Tx]:
         """A reader: every statement sees what is committed when it starts."""
+        reader = self._readers.take()
         try:
-            with self._reader.connect() as connection:
-                yield Tx(connection, self.dialect)
+            yield reader
         except DBAPIError as cause:
-            raise _translated(cause) from cause
+            reader.is_sound = False  # SQLAlchemy asked on its own, and has let the connection go
+            raise translated(cause) from cause
+        finally:
+            self._readers.give(reader)
 
     @contextmanager
     def writing(self) -> Iterator[Tx]:
@@ -178,10 +79,14 @@ class Database:
             StoreError: The disk or the server refused.
         """
         try:
+            began = time.perf_counter()
             with self._writer.begin() as connection:
+                present.lock_seconds += time.perf_counter() - began
                 yield Tx(connection, self.dialect)
+                began = time.perf_counter()
+            present.commit_seconds += time.perf_counter() - began
         except DBAPIError as cause:
-            raise _translated(cause) from cause
+            raise translated(cause) from cause
 
     def retrying(self, work: Callable[[Tx], T]) -> T:
         """The result of `work` in a transaction of its own, begun again when the database asks for it.
@@ -206,7 +111,7 @@ class Database:
             with self._writer.begin() as connection:
                 yield connection
         except DBAPIError as cause:
-            raise _translated(cause) from cause
+            raise translated(cause) from cause
 
     def server_identity(self) -> str:
         """`system_identifier:timeline` of PostgreSQL, which changes at a fail-over; empty on SQLite."""
@@ -223,8 +128,15 @@ class Database:
 
     def close(self) -> None:
         """Close every connection of this process."""
+        self._readers.close()
         self._writer.dispose()
         self._reader.dispose()
+
+    def _opened_reader(self) -> Tx:
+        try:
+            return Tx(self._reader.connect(), self.dialect, keeping=True)
+        except DBAPIError as cause:
+            raise translated(cause) from cause
 
 
 def _driver_url(url: str, password: str | None) -> URL:
@@ -252,24 +164,26 @@ def _driver_url(url: str, password: str | None) -> URL:
     return parsed if password is None else parsed.set(password=password)
 
 
-def _sqlite_engines(url: URL) -> tuple[Engine, Engine]:
-    import pysqlite3  # noqa: PLC0415  the one driver; PostgreSQL nodes need not load it
+def _sqlite_engines(url: URL, driver: Any) -> tuple[Engine, Engine]:
+    if driver is None:
+        import pysqlite3  # noqa: PLC0415  PostgreSQL nodes need not load it
 
-    if pysqlite3.sqlite_version_info < OLDEST_SQLITE:
+        driver = pysqlite3
+    if driver.sqlite_version_info < OLDEST_SQLITE:
         raise StoreError(
-            f"SQLite {pysqlite3.sqlite_version} can lose committed data (the WAL-reset bug).",
+            f"SQLite {driver.sqlite_version} can lose committed data (the WAL-reset bug).",
             remedy="Install pysqlite3 0.6.1 or newer, which brings SQLite 3.51.3 or newer.",
         )
     # Otherwise the driver looks in vain how to adapt each flag, digest and gap, which doubles an insert.
     for plain, kept in ((bool, int), (bytes, bytes), (type(None), lambda nothing: nothing)):
-        pysqlite3.register_adapter(plain, kept)
+        driver.register_adapter(plain, kept)
     Path(url.database or "").parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(url.database or "", os.O_RDWR | os.O_CREAT, 0o600))  # SQLite would follow the umask
     arguments = {"isolation_level": None, "check_same_thread": False, "timeout": BUSY_SECONDS}
-    writer = sa.create_engine(url, module=pysqlite3, connect_args=arguments, pool_size=4, max_overflow=60)
+    writer = sa.create_engine(url, module=driver, connect_args=arguments, pool_size=4, max_overflow=60)
     reader = sa.create_engine(
         url,
-        module=pysqlite3,
+        module=driver,
         connect_args=arguments,
         pool_size=16,
         max_overflow=60,
@@ -334,7 +248,7 @@ def _postgresql_engines(url: URL) -> tuple[Engine, Engine]:
         pool_size=16,
         max_overflow=48,
         isolation_level="AUTOCOMMIT",
-        pool_pre_ping=True,
+        pool_reset_on_return=None,
     )
     for engine in (writer, reader):
         sa.event.listen(engine, "connect", _prepare_postgresql)
@@ -364,28 +278,6 @@ def _prepare_postgresql(connection: Any, _record: Any) -> None:
         )
 
 
-def _translated(cause: Exception) -> StoreError:
-    driver = cause.orig if isinstance(cause, DBAPIError) else cause
-    text = str(driver)
-    state = getattr(driver, "sqlstate", None)
-    by_sqlite = type(driver).__module__.startswith("pysqlite3") and "locked" in text
-    if by_sqlite or state in ("40001", "40P01", "55P03"):
-        return StoreBusy(f"The database is busy: {text}.", remedy="Nothing was stored; try again.")
-    return StoreError(
-        f"The database refused: {text}.", remedy="Run stixnode check; nothing of this step was stored."
-    )
-
-
-# Named marks on both, so that values are given by name.
-_DIALECTS: dict[str, Any] = {"sqlite": SQLite(paramstyle="named"), "postgresql": PostgreSQL()}  # type: ignore[no-untyped-call]
 # Our statements find rows by the keys of their tables. Without statistics, or with old ones that know
 # nothing of a new collection, the planner would rather read whole tables, sort them or compile.
 _UNWANTED_PLANS = ("enable_hashjoin", "enable_mergejoin", "enable_seqscan", "enable_bitmapscan", "jit")
-_POSTGRESQL_TYPES = {
-    "BigInteger": "int8",
-    "Integer": "int4",
-    "SmallInteger": "int2",
-    "Boolean": "bool",
-    "Text": "text",
-    "LargeBinary": "bytea",
-}

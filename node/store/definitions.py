@@ -17,7 +17,7 @@ from typing import Any
 
 from node.errors import ConfigError
 
-VALIDATIONS = ("structure", "schema")
+VALIDATIONS = ("structure", "schema", "full")
 
 _ALIAS = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _UUID_LIKE = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}")
@@ -42,7 +42,8 @@ class Definition:
         title: The name that people see; unique on the node.
         id: UUIDv4 as TAXII shows it; empty when the one who adds the collection gives a new one.
         description: A sentence for the readers of the collection.
-        validation: `structure` (failures of the schema are flagged) or `schema` (they are refused).
+        validation: `structure` (failures of the schema are flagged), `schema` (they are refused), or
+            `full` (what fails any other MUST of STIX is refused too).
         keep_days: After so many days the content is erased; 0 keeps it for ever.
         listed: Shown, with both flags false, to accounts without rights.
     """

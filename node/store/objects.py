@@ -57,6 +57,7 @@ WANTED_POSTGRESQL = (
     " cast(:ids as text[])) j(c, id)"
 )
 
+_LAST = 2**63 - 1
 _BY_IDS = spelled(
     f"select {_HELD} from json_each(:ids) j cross join collection c cross join object o indexed by object_id"
     " where o.collection_id = c.collection_id and o.stix_id = j.value",
@@ -76,9 +77,28 @@ _BODY = sa.text('select body from "object" where collection_id = :c and added = 
 _WALK = sa.text(
     'select added, stix_id from "object" where collection_id = :c and added > :a order by added limit :n'
 )
-_UNKNOWN = sa.text(
-    f'select {_HELD}, o.body from "object" o where o.collection_id = :c and o.rank = 5 and o.added > :a'
-    " order by o.added limit :n"
+_WINDOW = sa.text(
+    'select added from "object" where collection_id = :c and added > :a order by added limit 1 offset :n'
+)
+_WINDOW_UNKNOWN = sa.text(
+    'select added from "object" where collection_id = :c and added > :a and rank = 5'
+    " order by added limit 1 offset :n"
+)
+# The bytes are only searched, not decoded: an id may stand in them by chance, or in escapes, and no matter.
+_NAMING_SQLITE = (
+    f"select {_HELD}, o.body from object o where o.collection_id = :c and o.added > :a and o.added <= :until"
+    " and (instr(o.body, cast('\\u' as blob)) > 0"
+    " or exists (select 1 from json_each(:ids) j where instr(o.body, cast(j.value as blob)) > 0))"
+)
+_NAMING_POSTGRESQL = (
+    f'select {_HELD}, o.body from "object" o where o.collection_id = :c and o.added > :a'
+    " and o.added <= :until and (position(cast('\\x5c75' as bytea) in o.body) > 0 or exists (select 1 from"
+    " unnest(cast(:ids as text[])) j(id) where position(convert_to(j.id, 'UTF8') in o.body) > 0))"
+)
+_NAMING = spelled(f"{_NAMING_SQLITE} order by o.added", f"{_NAMING_POSTGRESQL} order by o.added")
+_NAMING_UNKNOWN = spelled(
+    f"{_NAMING_SQLITE} and o.rank = 5 order by o.added",
+    f"{_NAMING_POSTGRESQL} and o.rank = 5 order by o.added",
 )
 _ALL = sa.text(
     f'select {_HELD}, o.body from "object" o where o.collection_id = :c and o.added > :a order by'
@@ -88,6 +108,10 @@ _EXPIRED = sa.text(
     f'select {_HELD} from "object" o where o.collection_id = :c and o.added < :before and o.flow_id = :f'
     " order by o.added limit :n"
 )
+_FLAGGED = sa.text(
+    'select type, spec_version, body from "object" where collection_id = :c and added = :a and flagged'
+)
+_FLAGGED_AMOUNT = sa.text('select count(*) from "object" where collection_id = :c and flagged')
 _AMOUNT = sa.text('select count(*), coalesce(sum(length(body)), 0) from "object" where collection_id = :c')
 _FLAGS = sa.text(
     'update "object" set is_first = :is_first, is_last = :is_last, is_newest_spec = :is_newest_spec,'
@@ -154,9 +178,33 @@ def walk(tx: Tx, collection_id: int, after: int, limit: int) -> list[tuple[int, 
     return [(int(added), stix_id) for added, stix_id in tx.rows(_WALK, c=collection_id, a=after, n=limit)]
 
 
-def unknown_after(tx: Tx, collection_id: int, after: int, limit: int) -> list[HeldBody]:
-    """Rows whose marking is unknown, after a position."""
-    return [_with_body(row) for row in tx.rows(_UNKNOWN, c=collection_id, a=after, n=limit)]
+def naming(
+    tx: Tx, collection_id: int, ids: Iterable[str], *, after: int, window: int, unknown: bool
+) -> tuple[list[HeldBody], int | None]:
+    """The rows that may name one of some ids, among those next in order.
+
+    Args:
+        tx: A transaction.
+        collection_id: Which collection.
+        ids: What is named, at any place in an object; rows that only seem to name it come too.
+        after: A position.
+        window: How many rows to look at.
+        unknown: Look only at rows whose marking is unknown.
+
+    Returns:
+        The rows, and the position up to which rows were looked at; None when there are no more.
+    """
+    windows, rows = (_WINDOW_UNKNOWN, _NAMING_UNKNOWN) if unknown else (_WINDOW, _NAMING)
+    last = tx.row(windows, c=collection_id, a=after, n=window - 1)
+    until = None if last is None else int(last[0])
+    found = tx.rows(
+        rows,
+        c=collection_id,
+        a=after,
+        until=_LAST if until is None else until,
+        ids=tx.listed(sorted(set(ids))),
+    )
+    return [_with_body(row) for row in found], until
 
 
 def all_after(tx: Tx, collection_id: int, after: int, limit: int) -> list[HeldBody]:
@@ -173,6 +221,18 @@ def amount(tx: Tx, collection_id: int) -> tuple[int, int]:
     """How many rows a collection has and how many bytes of body they hold."""
     row = tx.row(_AMOUNT, c=collection_id)
     return (0, 0) if row is None else (int(row[0]), int(row[1]))
+
+
+def flagged_at(tx: Tx, collection_id: int, added: int) -> tuple[str, str, bytes] | None:
+    """Type, spec_version and bytes of the row at one position, if it was flagged when it came."""
+    row = tx.row(_FLAGGED, c=collection_id, a=added)
+    return None if row is None else (row[0], row[1], bytes(row[2]))
+
+
+def flagged_amount(tx: Tx, collection_id: int) -> int:
+    """How many rows of a collection were flagged when they came."""
+    row = tx.row(_FLAGGED_AMOUNT, c=collection_id)
+    return 0 if row is None else int(row[0])
 
 
 class NewRow(NamedTuple):

@@ -89,7 +89,8 @@ _DROP_MARKING = sa.text("delete from marking where stix_id = :stix_id and origin
 _TASKS = sa.text("select kind, stix_id, stamp from rank_task order by kind, stix_id")
 _PUT_TASK = sa.text(
     "insert into rank_task (kind, stix_id, stamp) values (:kind, :stix_id, :stamp)"
-    " on conflict (kind, stix_id) do update set stamp = excluded.stamp"
+    " on conflict (kind, stix_id) do update set stamp ="
+    " case when excluded.stamp > rank_task.stamp then excluded.stamp else rank_task.stamp + 1 end"
 )
 _END_TASK = sa.text("delete from rank_task where kind = :kind and stix_id = :stix_id and stamp = :stamp")
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.sql.elements import TextClause
 
-from node.store.database import Tx
+from node.store.database import Row, Tx
 from node.store.objects import WANTED_POSTGRESQL
 
 
@@ -47,6 +47,7 @@ class Question:
         spec_versions: Only these; None for the newest of each id.
         first, last, every, instants: Which versions, joined by "or".
         bodies: Whether the bytes are wanted.
+        until: Microseconds; rows added at this moment or before.
     """
 
     collection_id: int
@@ -62,14 +63,25 @@ class Question:
     every: bool
     instants: tuple[int, ...]
     bodies: bool
+    until: int = 2**62
 
 
 def read(tx: Tx, question: Question) -> list[Record]:
     """The rows that answer a question, in order of `date_added`."""
+    return list(map(Record._make, _rows(tx, question, "whole" if question.bodies else "named")))
+
+
+def read_bodies(tx: Tx, question: Question) -> list[tuple[int, bytes]]:
+    """(date_added, bytes) of the rows that answer a question, in order: all that a page of objects prints."""
+    found: list[Any] = _rows(tx, question, "bare")
+    return found
+
+
+def _rows(tx: Tx, question: Question, wanted: str) -> list[Row]:
     statement = _statement(
         tx.dialect,
-        question.bodies,
-        question.ids is not None,
+        wanted,
+        0 if question.ids is None else min(len(question.ids), 2),
         question.type is not None,
         question.flows is not None,
         question.spec_versions is not None,
@@ -81,11 +93,12 @@ def read(tx: Tx, question: Question) -> list[Record]:
     values: dict[str, Any] = {
         "c": question.collection_id,
         "a": question.after,
+        "until": question.until,
         "n": question.limit,
         "rank": question.rank,
     }
     if question.ids is not None:
-        values["ids"] = tx.listed(sorted(set(question.ids)))
+        values["ids"] = question.ids[0] if len(question.ids) == 1 else tx.listed(sorted(set(question.ids)))
     if question.type is not None:
         values["type"] = question.type
     if question.flows is not None:
@@ -94,7 +107,7 @@ def read(tx: Tx, question: Question) -> list[Record]:
         values["specs"] = tx.listed(question.spec_versions)
     if question.instants and not question.every:
         values["instants"] = tx.listed(question.instants)
-    return list(map(Record._make, tx.rows(statement, **values)))
+    return tx.rows(statement, **values)
 
 
 def exists(tx: Tx, collection_id: int, stix_id: str, *, rank: int, flows: Sequence[int] | None) -> bool:
@@ -114,13 +127,15 @@ def _any_spec(question: Question) -> Question:
 
 
 NO_BODY = {"sqlite": "x''", "postgresql": "cast('' as bytea)"}
+_NAMED = "o.added, o.stix_id, o.version_text, o.spec_version"
+_COLUMNS = {"whole": f"{_NAMED}, o.body", "named": f"{_NAMED}, {{nothing}}", "bare": "o.added, o.body"}
 
 
 @lru_cache(maxsize=512)
 def _statement(
     dialect: str,
-    bodies: bool,
-    by_ids: bool,
+    wanted: str,
+    ids: int,
     by_type: bool,
     by_flow: bool,
     by_spec: bool,
@@ -132,9 +147,17 @@ def _statement(
     lite = dialect == "sqlite"
     # One type: PostgreSQL must not see that object_live would do too, and read every type to find one.
     true = " = 1" if lite else (" is not false" if by_type else "")
-    body = "o.body" if bodies else NO_BODY[dialect]
-    if not by_ids:
+    columns = _COLUMNS[wanted].format(nothing=NO_BODY[dialect])
+    if not ids:
         source = '"object" o where o.collection_id = :c'
+    elif ids == 1 and lite:
+        source = '"object" o indexed by object_id where o.collection_id = :c and o.stix_id = :ids'
+    elif ids == 1:
+        # The offset hides the number: an unanalysed collection would be read whole.
+        source = (
+            '(select cast(:c as int4) as c offset 0) w join "object" o'
+            " on o.collection_id = w.c and o.stix_id = :ids where true"
+        )
     elif lite:
         source = (
             'json_each(:ids) j cross join "object" o indexed by object_id'
@@ -144,7 +167,8 @@ def _statement(
         source = (
             f'{WANTED_POSTGRESQL} join "object" o on o.collection_id = j.c and o.stix_id = j.id where true'
         )
-    parts = ["o.added > :a", "o.effective_rank <= :rank"]
+    # The end of the walk must not look like a way in: hardly a row lies behind it.
+    parts = ["o.added > :a", "o.added + 0 <= :until", "o.effective_rank <= :rank"]
     if by_type:
         parts.append("o.type = :type")
     if by_spec:
@@ -163,10 +187,10 @@ def _statement(
         if instants:
             choices.append(f"o.version {_in('instants', 'int8', lite)}")
         parts.append("(" + " or ".join(choices or ["1 = 0"]) + ")")
+    # SQLite would look at a bare bound limit to plan, and so plan anew at each use.
     conditions = "".join(" and " + part for part in parts) + _flow("o", by_flow, lite)
     return sa.text(
-        f"select o.added, o.stix_id, o.version_text, o.spec_version, {body} from {source}{conditions}"
-        " order by o.added limit :n"
+        f"select {columns} from {source}{conditions} order by o.added limit :n{' + 0' if lite else ''}"
     )
 
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 from sqlalchemy import Index, Table
 
 from node.store.books import (
+    alert,
+    alert_channel,
     arrival,
     bookmark,
     feed,
@@ -21,6 +23,7 @@ from node.store.books import (
     feed_row,
     lease,
     link,
+    link_activity,
     quarantine,
     received,
     session_in,
@@ -32,6 +35,8 @@ from node.store.columns import big, flag, metadata, number, octets, small, text
 
 __all__ = [
     "account",
+    "alert",
+    "alert_channel",
     "arrival",
     "bookmark",
     "collection",
@@ -43,6 +48,7 @@ __all__ = [
     "leaf",
     "lease",
     "link",
+    "link_activity",
     "marking",
     "metadata",
     "node",
@@ -71,6 +77,7 @@ node = Table(
     octets("secret"),  # signs `next`; renewed at restore
     big("accounts_generation"),
     big("markings_generation"),
+    big("flows_generation"),  # moves when a flow is new or has another audience
     text("server_identity"),  # PostgreSQL system_identifier:timeline; "" on SQLite
 )
 
@@ -83,7 +90,7 @@ collection = Table(
     text("alias"),
     text("title"),
     text("description"),
-    text("validation"),  # structure | schema
+    text("validation"),  # structure | schema | full
     number("keep_days"),  # 0: for ever
     flag("listed"),  # shown, with both flags false, to accounts without rights
     text("epoch"),

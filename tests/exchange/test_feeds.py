@@ -44,6 +44,15 @@ class TestWhatEnters:
             assert line.remedy
             assert line.detail
 
+    def test_a_line_that_says_the_same_again_keeps_its_moment(self, north: Node):
+        north.bring(an_indicator(tlp="red"))
+        north.advance()
+        before = north.withheld(ID)
+        north.bring(an_indicator(tlp="red", modified=LATER))
+        north.advance()
+        assert before[0] in north.withheld(ID)
+        assert len(north.withheld(ID)) == 2
+
     def test_offered_at_increases_and_is_never_before_now(self, north: Node):
         north.bring(*(an_indicator(number, tlp="green") for number in range(5)))
         north.advance()

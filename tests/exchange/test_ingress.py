@@ -235,6 +235,7 @@ class TestLocalPost:
 class TestForeignEdit:
     @pytest.mark.parametrize("modified", [LATER, "2026-11-20T08:00:00.000Z"])
     def test_a_partners_version_of_our_object_is_set_aside(self, north: Node, modified: str):
+        """S-VER-5"""
         north.bring(an_indicator(tlp="green", modified="2026-11-20T08:30:00.000Z"))
         result = north.bring_one(an_indicator(tlp="green", modified=modified), by=IN)
         assert (result.outcome, result.reason) == ("quarantined", "foreign_edit")
@@ -267,6 +268,7 @@ class TestAnyOtherVersion:
         assert north.last(ID).digest == digest_of(NEWER)
 
     def test_a_late_older_version_is_stored_and_does_not_become_last(self, north: Node):
+        """S-VER-6: late older versions are taken."""
         north.bring(NEWER, by=IN)
         assert north.bring(FIRST, by=IN) == ["stored"]
         assert north.last(ID).digest == digest_of(NEWER)
@@ -288,6 +290,7 @@ class TestAnyOtherVersion:
 
 class TestObservables:
     def test_other_bytes_are_a_further_version(self, north: Node):
+        """S-VER-9: of an observable, which has no version."""
         one, other = an_ipv4(tlp="green"), an_ipv4(tlp="green", defanged=True)
         assert north.bring(one, by=IN) == ["stored"]
         assert north.bring(other) == ["stored"]
@@ -322,6 +325,7 @@ class TestFuture:
 
 class TestRevoked:
     def test_the_newest_revoked_version_is_last_for_ever(self, north: Node):
+        """S-VER-6"""
         north.bring(REVOKED, by=IN)
         assert north.bring(NEWER, by=IN) == ["stored"]
         assert north.last(ID).digest == digest_of(REVOKED)
@@ -335,6 +339,7 @@ class TestRevoked:
         assert north.last(ID).digest == digest_of(REVOKED)
 
     def test_a_local_version_after_the_revocation_fails(self, north: Node):
+        """S-VER-6: nothing follows a revocation."""
         north.bring(REVOKED)
         result = north.bring_one(NEWER)
         assert (result.outcome, result.reason) == ("refused", "revoked")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from node.exchange import remarking
 from node.exchange.egress import Reader
 from node.stix.markings import NO_TLP, TLP, UNKNOWN
-from node.store import owners
+from node.store import objects, owners
 from node.store.database import Database
 from tests.support.agreements import MITRE, a_flow, a_party
 from tests.support.builders import LATER, TLP_2, a_marking_definition, an_id, an_indicator, an_ipv4
@@ -148,3 +150,42 @@ def test_pages_of_another_collection_become_invalid_when_a_newer_version_restric
     before = north.collection("library").rewritten
     north.bring(an_indicator(tlp="red", modified=LATER))
     assert north.collection("library").rewritten > before
+
+
+ESCAPED = MARKED.replace(b"marking-definition--", b"marking-definitio\\u006e--")
+
+
+def test_a_row_that_names_the_definition_in_escapes_is_ranked_too(north: Node):
+    assert b"\\u006e--" in ESCAPED
+    north.bring(ESCAPED)
+    north.bring(a_marking_definition())
+    assert north.last(ID).rank == NO_TLP
+
+
+def test_a_search_for_the_plain_id_would_miss_it(north: Node, monkeypatch):
+    """The control: escapes are what the search must not be led astray by."""
+    naming = objects.naming
+
+    def plainly(tx, collection_id, ids, **how):
+        rows, until = naming(tx, collection_id, ids, **how)
+        return [row for row in rows if any(each.encode() in row.body for each in ids)], until
+
+    monkeypatch.setattr(objects, "naming", plainly)
+    north.bring(ESCAPED)
+    north.bring(a_marking_definition())
+    assert north.last(ID).rank == UNKNOWN
+
+
+@pytest.mark.parametrize("restated", [False, True])
+def test_rows_are_ranked_window_by_window_to_the_last(north: Node, monkeypatch, restated: bool):
+    monkeypatch.setattr(remarking, "CHUNK", 2)
+    named = [an_indicator(f"named {number}", object_marking_refs=[MARKING]) for number in range(5)]
+    others = [an_indicator(f"other {number}", tlp="green") for number in range(5)]
+    if restated:
+        north.bring(a_marking_definition())
+    north.bring(*(body for pair in zip(named, others, strict=True) for body in pair))
+    worse = a_marking_definition(definition={"statement": "TLP:RED"})
+    north.bring(worse if restated else a_marking_definition(), restate=restated)
+    ranks = [north.last(an_id("indicator", f"named {number}")).rank for number in range(5)]
+    assert ranks == [UNKNOWN if restated else NO_TLP] * 5
+    assert {north.last(an_id("indicator", f"other {number}")).rank for number in range(5)} == {TLP.GREEN}

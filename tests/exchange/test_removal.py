@@ -32,6 +32,7 @@ def test_what_is_not_there_is_not_removed(north: Node):
 
 
 def test_each_version_leaves_a_tombstone_with_owner_actor_and_moment(north: Node):
+    """T-DEL-10: so that what is deleted here does not come back by itself."""
     north.bring(FIRST, by=IN)
     north.remove(ID)
     with north.database.reading() as tx:

@@ -82,6 +82,7 @@ def test_our_own_newer_version_loosens_it_again(north: Node):
 
 
 def test_a_tie_that_is_lost_again_and_again_is_kept_once(room: Node):
+    """N-SYNC-9: in a room the smaller digest stands on both nodes."""
     texts = sorted((an_indicator(description=name) for name in "ab"), key=digest_of)
     room.bring(texts[1], by=IN)
     for _ in range(3):

@@ -76,6 +76,7 @@ def test_a_definition_without_an_id_takes_the_new_one(database):
     ids=["id", "alias", "title"],
 )
 def test_what_another_collection_has_is_refused_by_name(database, change, what):
+    """T-COL-7."""
     third = Definition(alias="third", title="Third", id="5d0a2f7e-1d1f-4a55-8b7e-2f0b7d9c0b02")
     database, _ = with_collections(database)
 
@@ -89,6 +90,7 @@ def test_what_another_collection_has_is_refused_by_name(database, change, what):
         {"alias": ""},
         {"alias": "Indicators"},
         {"alias": "-a"},
+        {"alias": "a/b"},
         {"alias": "a" * 64},
         {"alias": "a\n"},
         {"alias": "3c0a2f7e-1d1f-4a55-8b7e-2f0b7d9c0b02"},
@@ -103,6 +105,7 @@ def test_what_another_collection_has_is_refused_by_name(database, change, what):
     ids=str,
 )
 def test_a_definition_with_a_value_that_cannot_be_is_refused(sqlite_database, change):
+    """T-COL-9: an alias like a UUID, or one that does not fit an address, among them."""
     with pytest.raises(UsageError), sqlite_database.writing() as tx:
         catalog.add_collection(tx, replace(ONE, **change), epoch="e")
 

@@ -2,6 +2,7 @@
 
 import threading
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import pysqlite3
 import pytest
@@ -86,6 +87,34 @@ def test_the_driver_is_the_one_without_the_wal_reset_bug(sqlite_database):
 
     assert version == pysqlite3.sqlite_version
     assert tuple(map(int, version.split("."))) >= (3, 51, 3)
+
+
+def test_a_driver_of_another_make_opens_every_connection_with_the_same_settings(tmp_path):
+    opened = []
+
+    def connect(*where, **how):
+        opened.append(pysqlite3.connect(*where, **how))
+        return opened[-1]
+
+    database = Database(
+        f"sqlite:///{tmp_path / 'a.db'}", driver=SimpleNamespace(**{**vars(pysqlite3), "connect": connect})
+    )
+    with database.writing(), database.reading():
+        settings = [driver.execute("pragma synchronous").fetchone()[0] for driver in opened]
+    database.close()
+
+    assert settings == [2, 2]
+
+
+def test_a_driver_with_the_wal_reset_bug_is_refused(tmp_path):
+    old = SimpleNamespace(
+        **{**vars(pysqlite3), "sqlite_version": "3.51.2", "sqlite_version_info": (3, 51, 2)}
+    )
+
+    with pytest.raises(StoreError, match=r"SQLite 3\.51\.2 can lose"):
+        Database(f"sqlite:///{tmp_path / 'a.db'}", driver=old)
+
+    assert not (tmp_path / "a.db").exists()
 
 
 @pytest.mark.parametrize("url", ["mysql://host/name", "no address", "sqlite://", "sqlite:///:memory:"])

@@ -1,4 +1,4 @@
-"""Which index the hot statements walk, on both databases, whatever the statistics say.
+"""Which index statements walk, on both databases, whatever the statistics say: the hot ones, then all.
 
 Each is asked in three states: a database that was never analysed; one analysed as it is; and one whose
 statistics know nothing of the collection and the link that are asked for, because they were analysed
@@ -19,7 +19,9 @@ from node.exchange.ledger import Key
 from node.store import objects, owners, pages, schema
 from node.store.database import Database, Row, Spelled, Tx
 from node.store.objects import NewRow
+from tests.store.recording import Said, read_whole, recorded
 from tests.support.builders import NOON
+from tests.support.nodes import IN, OUT
 
 STATES = ("never analysed", "analysed", "analysed before")
 OLD, NEW = 1, 2
@@ -79,6 +81,13 @@ def fill(database: Database, collection_id: int) -> None:
             [(collection_id, name, name, name, "", "schema", 0, False, name, NOON + 10 * ROWS, 0, 0)],
         )
         objects.insert(tx, rows)
+        tx.insert(schema.link, [(link, "south", False, "", "", None, None, None, None, 0, "", None)])
+        tx.insert(schema.account, [(f"{name}-{each}", 4, "[]", "", None, NOON) for each in numbers])
+        tx.insert(
+            schema.token,
+            [(f"{name}-{each}", f"{name}-{each}", None, NOON, None, b"h") for each in numbers],
+        )
+        tx.insert(schema.grant, [(f"{name}-{each}", collection_id, True, False) for each in numbers])
         owners.put_owners(tx, [owners.Owner(row.stix_id, "local", 1, row.version) for row in rows])
         feed_rows.put(
             tx,
@@ -255,10 +264,28 @@ HOT: dict[str, tuple[Callable[[Tx], object], str, tuple[str, ...]]] = {
     "bodies by id": (lambda tx: objects.bodies_by_ids(tx, NEW, MANY), "object", ("object_id",)),
     "the walk of a feed": (lambda tx: objects.walk(tx, NEW, FAR - 5_000, 1_000), "object", ("key",)),
     "an export": (lambda tx: objects.all_after(tx, NEW, FAR - 5_000, 1_000), "object", ("key",)),
+    "rows that name a definition": (
+        lambda tx: objects.naming(tx, NEW, MANY[:1], after=FAR - 5_000, window=100, unknown=False),
+        "object",
+        ("key",),
+    ),
+    "rows of unknown marking that name one": (
+        lambda tx: objects.naming(tx, NEW, MANY[:1], after=FAR - 5_000, window=100, unknown=True),
+        "object",
+        ("key", "object_unknown"),
+    ),
     "owners": (lambda tx: owners.owners(tx, MANY), "owner", ("key",)),
     "tombstones": (lambda tx: owners.tombstones(tx, NEW, MANY), "tombstone", ("key",)),
-    "a page of a feed": (lambda tx: feed_rows.after(tx, LINK, FAR - 5_000, 200), "feed_row", ("key",)),
-    "an empty page of a feed": (lambda tx: feed_rows.after(tx, LINK, FAR, 200), "feed_row", ("key",)),
+    "a page of a feed": (
+        lambda tx: feed_rows.after(tx, LINK, FAR - 5_000, 200),
+        "feed_row",
+        ("key", "feed_row_standing"),
+    ),
+    "an empty page of a feed": (
+        lambda tx: feed_rows.after(tx, LINK, FAR, 200),
+        "feed_row",
+        ("key", "feed_row_standing"),
+    ),
     "what a push has still to bring": (
         lambda tx: feed_rows.to_send(tx, LINK, 100),
         "feed_row",
@@ -316,3 +343,58 @@ def test_a_hot_statement_searches_by_the_whole_head_of_its_index(filled, asked):
     for found in plans(filled, ask):
         conditions = re.findall(r"Index Cond: (.*)|SEARCH [ofrw] .*\((\w+[=>].*)\)", found)
         assert any(all(name in "".join(each) for name in wanted) for each in conditions), found
+
+
+# One row, or as many as an operator has set up; not one for each object.
+SMALL = {"node", "collection", "flow", "link", "feed", "marking", "rank_task", "alembic_version"}
+# Walks the feed, once for all organisations that were examined; they are few and change seldom.
+WALKS = ("select distinct o.created_by from feed_row",)
+
+
+@pytest.fixture(scope="module")
+def statements(kind, request, tmp_path_factory):
+    """Every statement of a run on this kind of database."""
+    folder = tmp_path_factory.mktemp("recording")
+    if kind == "sqlite":
+        path = folder / "node.db"
+        path.write_bytes(request.getfixturevalue("_sqlite_template").read_bytes())
+        database = Database(f"sqlite:///{path}")
+        yield recorded(database, folder)
+        database.close()
+        return
+    server = request.getfixturevalue("postgresql_server")
+    name = server.create(request.getfixturevalue("_postgresql_template"))
+    database = Database(server.address(name))
+    yield recorded(database, folder)
+    database.close()
+    server.drop(name)
+
+
+def moved(said: Said) -> Said:
+    """The statement, asked of the newer collection and its link."""
+    values = {name: LINK if value in (IN, OUT) else value for name, value in said.values.items()}
+    values.update((name, NEW) for name in ("c", "number", "collection_id") if name in values)
+    return said._replace(values=values)
+
+
+def test_no_statement_of_a_request_or_of_the_door_reads_a_large_table_whole(filled, statements):
+    assert len(statements) > 100
+    with filled.reading() as tx:
+        whole = {
+            said.text: read_whole(tx, moved(said)) - SMALL
+            for said in statements.values()
+            if not said.text.startswith(WALKS)
+        }
+
+    assert {text: tables for text, tables in whole.items() if tables} == {}
+
+
+def test_control_a_statement_without_an_index_is_found(filled):
+    with filled.reading() as tx:
+        for text in (
+            "select o.digest from \"object\" o where o.origin = 'south'",
+            "select stix_id from withheld where reason = 'none'",
+            "update owner set rank = 1 where owner = 'south'",
+            "select l.name from link l join received r on r.partner = l.partner and r.outcome = 'tie'",
+        ):
+            assert read_whole(tx, Said(text, {})) - SMALL, text
