@@ -14,6 +14,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 LOCAL = "local"
 NOBODY = ""
 FUTURE_NANOSECONDS = 24 * 3600 * 1_000_000_000
@@ -42,8 +44,7 @@ class Action(StrEnum):
     SET_ASIDE = "set_aside"  # to the quarantine
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """The answer for one object: what to do, how to count it, and why in a word and a sentence."""
 
     action: Action
@@ -52,8 +53,7 @@ class Verdict:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(msgspec.Struct, frozen=True):
     """One version held here.
 
     Args:
@@ -69,8 +69,7 @@ class Version:
     revoked: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Arriving:
+class Arriving(msgspec.Struct, frozen=True):
     """The arriving object, as far as the table asks.
 
     Args:
@@ -85,12 +84,12 @@ class Arriving:
     claimant: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(msgspec.Struct, frozen=True):
     """What the node knows of the arriving object's id.
 
     Args:
-        held: Versions of the id in the collection.
+        held: Versions of the id in the collection; of many it is enough to name the one of the same key,
+            a revoked one of the same spec version, and any.
         owner: Its owner row: `local`, a partner, `""` for nobody; None without an owner row.
         tombstone: Reason of the tombstone of exactly this key and digest, or None.
         released: Digests that we released of this key to the very link it arrives by.
@@ -128,11 +127,14 @@ class Bringer:
         return LOCAL if self.partner is None else self.partner
 
 
+def version_key(one: Version) -> tuple[str, int] | bytes:
+    """What tells a version from the others of its id: spec version and instant, or its digest alone."""
+    return one.digest if one.instant is None else (one.spec_version, one.instant)
+
+
 def same_key(one: Version, other: Version) -> bool:
     """Whether two versions of one id are the same version."""
-    if one.instant is None or other.instant is None:
-        return one.instant == other.instant and one.digest == other.digest
-    return one.spec_version == other.spec_version and one.instant == other.instant
+    return version_key(one) == version_key(other)
 
 
 def owner_of_new(claimant: str | None, bringer: Bringer, *, observable: bool) -> str:
@@ -181,6 +183,13 @@ def _same_key_other_digest(
     if bringer.accepted or (by_link and situation.owner == bringer.partner):
         return Verdict(Action.REPLACE, Outcome.RESTATED, "restated", "Its owner restated this version.")
     if bringer.restate and situation.owner in (LOCAL, NOBODY):
+        if bringer.either_may_edit and not _stands(theirs, held):
+            return _keep(
+                Outcome.REFUSED,
+                "tie",
+                "In a joint room the held text of this version stands on both nodes; give the object a newer"
+                " `modified`.",
+            )
         return Verdict(Action.REPLACE, Outcome.RESTATED, "restated", "Restated by us.")
     if not by_link:
         return _keep(
@@ -258,8 +267,7 @@ def _aside(reason: str, message: str) -> Verdict:
     return Verdict(Action.SET_ASIDE, Outcome.QUARANTINED, reason, message)
 
 
-@dataclass(frozen=True, slots=True)
-class Flags:
+class Flags(msgspec.Struct, frozen=True):
     """Which of an id's versions answer `first`, `last` and the default spec version."""
 
     is_first: bool

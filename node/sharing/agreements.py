@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta
@@ -55,6 +56,7 @@ class Party:
     Args:
         speaks_for: Identities (`created_by_ref`) whose objects it may change, sorted.
         card_number: The number of its node's card on the signed paper; "" where none is written.
+        time_zone: IANA name of the zone in which its desk works; "" where none is written.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Party:
     duty_email: str
     duty_hours: str
     card_number: str = ""
+    time_zone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +193,7 @@ class _PartyKeys(msgspec.Struct, forbid_unknown_fields=True):
     duty_hours: str
     speaks_for: list[str] = []
     card_number: str = ""
+    time_zone: str = ""
 
 
 _MOMENT = "Write a moment with its offset, such as 2026-11-21T00:00:00+02:00."
@@ -219,6 +223,7 @@ _PARTY = Section(
         "speaks_for": "Write ids such as identity--2f1b6c7a-54c6-4b0e-9d0a-3f6f4a1f0a01, each"
         " under one party only.",
         "card_number": "Write the six groups of five digits from the signed paper.",
+        "time_zone": "Write an IANA name such as Europe/Helsinki, or leave the key out.",
     },
     mistakes={"identities": "Write speaks_for.", "contact": "Write duty_phone, duty_email and duty_hours."},
 )
@@ -257,6 +262,8 @@ def _parties(tables: Mapping[str, Any], name: str, problems: list[Problem]) -> d
         values = read_keys(table, _PARTY, where, problems)
         report_missing(table, _PARTY, where, problems)
         _check_texts(values, _PARTY_TEXTS, _PARTY, where, problems)
+        if not _is_zone(values.get("time_zone", "")):
+            problems.append(wrong_value(where, "time_zone", values["time_zone"], "not a time zone", _PARTY))
         number = values.get("card_number", "").split()
         if number and not (len(number) == 6 and all(len(each) == 5 and each.isdecimal() for each in number)):
             problems.append(
@@ -281,6 +288,13 @@ def _parties(tables: Mapping[str, Any], name: str, problems: list[Problem]) -> d
     return parties
 
 
+def _is_zone(name: str) -> bool:
+    try:
+        return name == "" or ZoneInfo(name).key == name
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return False
+
+
 def _microseconds(moment: datetime) -> int:
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
@@ -299,7 +313,7 @@ def _terms_digest(agreement: Agreement) -> bytes:
         "ends": agreement.ends,
         "review_on": agreement.review_on and agreement.review_on.isoformat(),
         "paper_signed": agreement.paper_signed,
-        "parties": agreement.parties,
+        "parties": {name: _party_meaning(one) for name, one in agreement.parties.items()},
         "flows": sorted(
             (flow.collection, giver, *_flow_meaning(flow, giver))
             for flow in agreement.flows
@@ -307,6 +321,13 @@ def _terms_digest(agreement: Agreement) -> bytes:
         ),
     }
     return hashlib.sha256(b"stixnode terms 1\n" + msgspec.json.encode(meaning, order="sorted")).digest()
+
+
+def _party_meaning(party: Party) -> dict[str, object]:
+    meaning = asdict(party)
+    if not party.time_zone:
+        del meaning["time_zone"]
+    return meaning
 
 
 def _flow_meaning(flow: Flow, giver: str) -> tuple[object, ...]:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from node.clock import taxii_time
 from node.sharing.agreements import type_allowed
 from node.sharing.links import Link, Terms
@@ -36,8 +38,7 @@ class Reason(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What the rules know of one stored version.
 
     Args:

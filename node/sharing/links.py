@@ -41,6 +41,8 @@ class PartnerBinding:
         api_root: URL that ends in `/`; None when only the partner carries.
         password_file: Path of the file with our password or token there; None with no `username`.
         tls_ca: Path of the only issuer trusted for it; None for the public ones.
+        tls_certificate, tls_private_key: Paths of what we show to a server that asks who connects; both
+            or neither.
         store_in: flow -> alias of our collection for what comes in, where it is not the flow's name.
         their_ids: flow -> id of the partner's collection, where it is not ours.
     """
@@ -51,6 +53,8 @@ class PartnerBinding:
     username: str | None = None
     password_file: str | None = None
     tls_ca: str | None = None
+    tls_certificate: str | None = None
+    tls_private_key: str | None = None
     agreements: tuple[Agreement, ...] = ()
     paused: bool = False
     store_in: Mapping[str, str] = field(default_factory=dict)

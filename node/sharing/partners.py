@@ -30,6 +30,8 @@ class PartnerKeys(msgspec.Struct, forbid_unknown_fields=True):
     username: str = ""
     password_file: str = ""
     tls_ca: str = ""
+    tls_certificate: str = ""
+    tls_private_key: str = ""
     agreements: list[str] = []
     paused: bool = False
     store_in: dict[str, str] = {}
@@ -51,6 +53,7 @@ _PARTNER = Section(
         "kind": 'Write "stixnode" or "taxii".',
         "api_root": "Write the URL of their API root, such as https://exchange.south.example/api/.",
         "username": "Write username and password_file, or neither.",
+        "tls_certificate": "Write tls_certificate and tls_private_key, or neither.",
         "agreements": 'Write a list of files, such as ["agreements/AGR-2026-01.toml"].',
         "store_in": "Write flow = the alias of our collection.",
         "their_ids": "Write flow = the id of their collection.",
@@ -98,6 +101,9 @@ def read_partner(
     if bool(keys.username) != bool(keys.password_file):
         text = "one of username and password_file is missing"
         problems.append(Problem(where, text, _PARTNER.help["username"]))
+    if bool(keys.tls_certificate) != bool(keys.tls_private_key):
+        text = "one of tls_certificate and tls_private_key is missing"
+        problems.append(Problem(where, text, _PARTNER.help["tls_certificate"]))
     for flow, alias in keys.store_in.items():
         if not is_name(alias):
             text = f"{flow} = {alias!r} is not an alias of a collection"
@@ -114,6 +120,8 @@ def read_partner(
         username=keys.username or None,
         password_file=_path(folder, keys.password_file),
         tls_ca=_path(folder, keys.tls_ca),
+        tls_certificate=_path(folder, keys.tls_certificate),
+        tls_private_key=_path(folder, keys.tls_private_key),
         agreements=tuple(agreement for agreement in loaded if agreement is not None),
         paused=keys.paused,
         store_in=keys.store_in,

@@ -10,6 +10,7 @@ Reads and writes nothing.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -23,7 +24,9 @@ from node.sync.connection import Answer
 from node.sync.refusals import printable
 
 LONGEST_NEXT = 4096
-MOST_ENTRIES = 1_000_000
+MOST_ENTRIES = 50_000
+MOST_VALUES = 500_000
+MOST_BESIDE = 1024 * 1024
 _TYPES = ("application/taxii+json", "application/vnd.oasis.taxii+json")
 
 
@@ -32,7 +35,7 @@ class FetchedPage:
     """One page of objects, as the partner sent it.
 
     Args:
-        body: The whole answer.
+        size, digest: Of the whole answer, which is let go: the bodies are as much memory again.
         bodies: The exact bytes of each entry.
         more: Whether the partner says that there is more.
         next: Its position, or None.
@@ -40,7 +43,8 @@ class FetchedPage:
         epoch, terms: `X-Exchange-Epoch` and `-Terms`; "" without them.
     """
 
-    body: bytes
+    size: int
+    digest: bytes
     bodies: list[bytes]
     more: bool
     next: str | None
@@ -108,8 +112,10 @@ class Status:
 
 
 class _Head(msgspec.Struct):
-    more: Any = None
-    next: Any = None
+    # Raw: a list of twenty million lists, as values, takes a gigabyte.
+    more: msgspec.Raw = msgspec.Raw(b"null")
+    next: msgspec.Raw = msgspec.Raw(b"null")
+    objects: msgspec.Raw = msgspec.Raw(b"")
 
 
 def read_page(partner: str, answer: Answer) -> FetchedPage:
@@ -117,30 +123,46 @@ def read_page(partner: str, answer: Answer) -> FetchedPage:
 
     Raises:
         PartnerUnreachable: It is not an envelope.
-        PartnerRefused: Its `next` or the number of its entries is beyond all measure.
+        PartnerRefused: Its `next`, the number of its entries, or what stands beside them is beyond all
+            measure.
     """
     check_type(partner, answer)
-    if answer.body.count(b",") > 4 * MOST_ENTRIES:
+    next, more, bodies = _cut(partner, answer)
+    if len(bodies) > MOST_ENTRIES:
         raise PartnerRefused(
-            f"{partner} sent a page with more than {MOST_ENTRIES} entries; it was not read.",
+            f"{partner} sent a page with more than {MOST_ENTRIES:,} entries; it was not read.",
             remedy=f"Ask {partner} to obey `limit`.",
         )
-    try:
-        head = msgspec.json.decode(answer.body, type=_Head)
-        bodies = envelope.split(answer.body)
-    except (msgspec.MsgspecError, InvalidObject, UnicodeDecodeError, RecursionError) as cause:
-        raise _nonsense(partner, answer, "a page that is not a TAXII envelope") from cause
     headers = answer.headers
     return FetchedPage(
-        body=answer.body,
+        size=len(answer.body),
+        digest=hashlib.sha256(answer.body).digest(),
         bodies=bodies,
-        more=head.more is True,
-        next=_next(partner, head.next),
+        more=more,
+        next=next,
         first=_date(headers.get("X-TAXII-Date-Added-First")),
         last=_date(headers.get("X-TAXII-Date-Added-Last")),
         epoch=headers.get("X-Exchange-Epoch", ""),
         terms=headers.get("X-Exchange-Terms", ""),
     )
+
+
+def _cut(partner: str, answer: Answer) -> tuple[str | None, bool, list[bytes]]:
+    """Position, `more` and entries of an envelope; what is wrong inside an entry is judged at the door."""
+    body = answer.body
+    try:
+        try:
+            head = msgspec.json.decode(body, type=_Head)
+            next = _next(partner, _position(partner, head.next))
+            _check_beside(partner, len(body) - len(memoryview(head.objects)))
+            return next, bytes(head.more).strip() == b"true", envelope.split(body, most=MOST_ENTRIES)
+        except (msgspec.MsgspecError, InvalidObject, UnicodeDecodeError, RecursionError):
+            # One entry that is no JSON, such as NaN, must not keep back all that comes after it.
+            members, bodies = envelope.salvage(body, most=MOST_ENTRIES)
+            next = _next(partner, _position(partner, members.get("next", b"null")))
+            return next, members.get("more") == b"true", bodies
+    except (msgspec.MsgspecError, InvalidObject, UnicodeDecodeError, RecursionError) as cause:
+        raise _nonsense(partner, answer, "a page that is not a TAXII envelope") from cause
 
 
 def read_manifest(partner: str, resource: Mapping[str, Any]) -> ManifestPage:
@@ -187,8 +209,14 @@ def read_resource(partner: str, answer: Answer) -> dict[str, Any]:
 
     Raises:
         PartnerUnreachable: It is something else.
+        PartnerRefused: It has more values than any resource.
     """
     check_type(partner, answer)
+    if sum(map(answer.body.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise PartnerRefused(
+            f"{partner} sent a resource of more than {MOST_VALUES:,} values; it was not read.",
+            remedy=f"Ask {partner} what its server answers there, and to obey `limit`.",
+        )
     try:
         value = msgspec.json.decode(answer.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as cause:
@@ -216,16 +244,35 @@ def _nonsense(partner: str, answer: Answer, what: str) -> PartnerUnreachable:
     )
 
 
+def _position(partner: str, raw: msgspec.Raw | bytes) -> object:
+    text = bytes(raw)
+    if len(text) > 6 * LONGEST_NEXT + 2:  # so long at most with every character escaped
+        raise _too_long(partner, len(text))
+    return msgspec.json.decode(text)
+
+
+def _check_beside(partner: str, size: int) -> None:
+    if size > MOST_BESIDE:
+        raise PartnerRefused(
+            f"{partner} sent a page with {size:,} bytes beside its objects; it was not read.",
+            remedy=f"Ask {partner} what its server puts there.",
+        )
+
+
 def _next(partner: str, value: object) -> str | None:
     if value is None or value == "" or isinstance(value, (bool, dict, list)):
         return None
     text = str(value)
     if len(text) > LONGEST_NEXT:
-        raise PartnerRefused(
-            f"{partner} sent a `next` of {len(text)} characters; it was not used.",
-            remedy=f"Ask {partner} to repair its server; what came before is stored.",
-        )
+        raise _too_long(partner, len(text))
     return text
+
+
+def _too_long(partner: str, length: int) -> PartnerRefused:
+    return PartnerRefused(
+        f"{partner} sent a `next` of {length} characters; it was not used.",
+        remedy=f"Ask {partner} to repair its server; what came before is stored.",
+    )
 
 
 def _date(text: str | None) -> str | None:

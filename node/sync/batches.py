@@ -103,6 +103,7 @@ def _settle_histories(delivery: Delivery, theirs: str) -> None:
         state = links.state(tx, delivery.link.name)
     if state is None or state.partner_epoch == theirs:
         return
+    delivery.hold()
 
     def note(tx: Tx) -> bool:
         lost = links.note_partner_epoch(tx, delivery.link.name, theirs)
@@ -163,6 +164,11 @@ def _batch(delivery: Delivery, silent: Mapping[Key, int]) -> tuple[list[Key], li
         before = sessions.outgoing(tx, link.name)
         if delivery.closed(tx):
             return None
+        waiting = (before is not None and before.batch is not None) or feed_rows.to_send(tx, link.name, 1)
+    if not waiting:
+        return None
+    if delivery.hold():
+        return _batch(delivery, silent)  # another run may have sent it since it was read
     current = before is not None and before.epoch == ours
     if current and before is not None and before.batch is not None:
         return before.batch, egress.bodies_of(delivery.door, link, before.batch, now=moment)

@@ -37,6 +37,7 @@ from node.sync.answers import (
 )
 from node.sync.connection import Answer, Line, Patience
 
+NO_ANSWER = Answer(0, {}, b"")
 LONGEST_CONTENT = 100 * 1024 * 1024
 _Told = TypeVar("_Told", CollectionFlags, FetchedPage, Status)
 _ALL_VERSIONS: dict[str, Any] = {"version": "all", "spec_version": ("2.0", "2.1")}
@@ -54,7 +55,7 @@ class _Connection(_HTTPConnection):  # type: ignore[misc]  # taxii2-client has n
         self.session.close()
         self.line = line
         self.headers: Mapping[str, str] = {}
-        self.answer = Answer(0, {}, b"")
+        self.answer = NO_ANSWER
 
     def get(self, url: str, headers: Any = None, params: Any = None) -> Any:
         self.answer = self.line.exchange("GET", url, headers=self.headers, params=params)
@@ -107,6 +108,7 @@ class Partner:
             username=binding.username,
             password_file=binding.password_file,
             tls_ca=binding.tls_ca,
+            shown=_shown(binding),
             transport=transport,
             patience=patience or Patience(),
             now=now,
@@ -150,6 +152,7 @@ class Partner:
         answer = self._collection(collection).get_objects(
             limit=limit, added_after=added_after, next=next, **_ALL_VERSIONS
         )
+        self._connection.answer = NO_ANSWER  # a page is large, and is kept no longer than it is needed
         return self._ours(read_page(self.name, answer))
 
     def manifest_page(
@@ -214,3 +217,9 @@ class Partner:
 
     def _ours(self, value: _Told) -> _Told:
         return value if self.kind == "stixnode" else replace(value, epoch="", terms="")
+
+
+def _shown(binding: PartnerBinding) -> tuple[str, str] | None:
+    if binding.tls_certificate is None or binding.tls_private_key is None:
+        return None
+    return binding.tls_certificate, binding.tls_private_key

@@ -14,8 +14,11 @@ Reads   the password file and the CA file of the partner. Writes nothing.
 from __future__ import annotations
 
 import base64
+import io
+import os
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -55,7 +58,7 @@ class Patience:
     connect: float = 5.0
     read: float = 30.0
     whole: float = 60.0
-    most_bytes: int = 64 * 1024 * 1024
+    most_bytes: int = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Line:
         username: For HTTP Basic; None to ask without a credential.
         password_file: File with the password or token; read at each request.
         tls_ca: File with the only issuer trusted; None for the public ones.
+        shown: Files with a certificate and its key, for a server that asks who connects; or None.
         transport: Stands in for the network in tests.
         patience: Timeouts and size.
         now: Microseconds; only for a `Retry-After` that is a date.
@@ -92,6 +96,7 @@ class Line:
         username: str | None,
         password_file: str | None,
         tls_ca: str | None,
+        shown: tuple[str, str] | None = None,
         transport: BaseAdapter | None,
         patience: Patience,
         now: Callable[[], int],
@@ -99,6 +104,7 @@ class Line:
         self.partner, self.api_root = partner, api_root
         self._origin = _origin(partner, api_root)
         self._username, self._password_file, self._verify = username, password_file, tls_ca or True
+        self._shown = shown
         self._patience, self._now = patience, now
         self._sockets: list[socket.socket] = []
         self._adapter = transport or WatchedAdapter(self._sockets)
@@ -124,7 +130,7 @@ class Line:
         Raises:
             PartnerUnreachable: No usable answer this time.
             PartnerRefused: The partner said no, or what it answered must not be taken.
-            ConfigError: The password file cannot be read.
+            ConfigError: The password file, or what we show, cannot be read.
         """
         where = f"{method} {url}"
         if _parts(url) != self._origin:
@@ -147,6 +153,7 @@ class Line:
         request = requests.Request(
             method, url, headers=dict(sent), params=dict(params or {}), data=body
         ).prepare()
+        self._check_shown()
         started = time.monotonic()
         late = threading.Event()
         try:
@@ -170,7 +177,9 @@ class Line:
     def _ask(self, request: requests.PreparedRequest, where: str, started: float) -> Answer:
         timeout = (self._patience.connect, self._patience.read)
         # Straight to the adapter: a session would follow redirects, keep cookies and read netrc.
-        response = self._adapter.send(request, stream=True, timeout=timeout, verify=self._verify, proxies={})
+        response = self._adapter.send(
+            request, stream=True, timeout=timeout, verify=self._verify, cert=self._shown, proxies={}
+        )
         try:
             self._check_coding(response, where)
             usable = response.status_code < 300
@@ -194,10 +203,11 @@ class Line:
         promised = response.headers.get("Content-Length", "")
         if promised.isdigit() and int(promised) > limit and not cut:
             raise self._too_large(where)
-        parts: list[bytes] = []
+        # Its value is handed out without a copy; parts and what is joined of them would be twice the answer.
+        answer = io.BytesIO()
         size = 0
         while part := response.raw.read1(_CHUNK, decode_content=False):
-            parts.append(part)
+            answer.write(part)
             size += len(part)
             if size > limit:
                 if cut:
@@ -207,7 +217,7 @@ class Line:
                 raise TimeoutError("the answer took too long")
         if promised.isdigit() and size < int(promised) and not cut:
             raise ValueError(f"the answer ended after {size} of {promised} bytes")
-        return b"".join(parts)
+        return answer.getvalue()
 
     def _credential(self) -> str:
         try:
@@ -240,6 +250,26 @@ class Line:
         return AnswerTooLarge(
             f"{self.partner} answered {where} with more than {self._patience.most_bytes} bytes.",
             remedy="Fewer objects are asked for at a time; a single one of that size cannot be fetched.",
+        )
+
+    def _check_shown(self) -> None:
+        # What is our own fault would be told as the partner's, and tried again for ever.
+        if self._shown is None:
+            return
+        for file in self._shown:
+            if not os.access(file, os.R_OK):
+                raise self._not_shown(f"The file {file}", "cannot be read")
+        try:
+            # An empty password, or a person would be asked for one on the terminal.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(*self._shown, password="")
+        except (OSError, ValueError) as cause:
+            why = "cannot be used: no PEM, not of one another, or the key has a password"
+            raise self._not_shown(" with ".join(self._shown), why) from cause
+
+    def _not_shown(self, what: str, why: str) -> ConfigError:
+        return ConfigError(
+            f"{what}, which we show {self.partner} when we connect, {why}.",
+            remedy=f"Correct tls_certificate and tls_private_key in [partner.{self.partner}].",
         )
 
     def _unreachable(self, where: str, cause: Exception, *, late: bool) -> PartnerUnreachable:

@@ -24,6 +24,7 @@ from node.store import catalog
 from node.store.database import Tx
 from node.sync.answers import Status, Word
 from node.sync.client import Partner
+from node.sync.leases import Hold
 from node.sync.own_kind import stop_if_closed
 from node.sync.reports import PushReport
 
@@ -40,6 +41,7 @@ class Delivery:
         remote: The partner's id of the collection.
         headers: Of our own kind; empty for others.
         pause: Waits some seconds; True when the run must end.
+        hold: Called before anything is sent, or written but the feed.
     """
 
     door: Door
@@ -50,6 +52,7 @@ class Delivery:
     headers: dict[str, str]
     report: PushReport
     pause: Callable[[float], bool]
+    hold: Hold
 
     def most_bytes(self) -> int:
         """How large a batch may be for this partner."""

@@ -9,7 +9,7 @@ Reads   objects, owner rows, ledger, feeds, quarantine, tombstones. Writes nothi
 from __future__ import annotations
 
 from node.clock import taxii_time
-from node.exchange import arrivals, feed_rows, ledger, quarantine, situation
+from node.exchange import arrivals, feed_rows, flagged, ledger, quarantine, situation
 from node.exchange.door import Door
 from node.sharing.links import Link
 from node.stix.markings import tlp_name
@@ -68,6 +68,9 @@ def _held(tx: Tx, door: Door, stix_id: str) -> list[str]:
             f"Lies in {aliases[row.collection_id]}: version {row.version_text}, STIX {row.spec_version},"
             f" {tlp_name(row.rank)}{newest}, put in {origin} at {taxii_time(row.added)}{brought}."
         )
+        fault = flagged.fault_of(tx, row)
+        if fault is not None:
+            lines.append(f"  It is flagged, and was kept because only the structure is asked here: {fault}.")
         if row.effective_rank != row.rank:
             lines.append(
                 f"  It counts as {tlp_name(row.effective_rank)}, as its newest version anywhere does."

@@ -1,11 +1,12 @@
 """Push to other software: plain POSTs, and nothing counts as done because it was sent.
 
 Rule    An object is done when the status says so or, failing that, the manifest: some servers report a
-        duplicate as a failure, some leave a status pending for ever or forget it. Unknown is not failed,
-        and never done: it is offered again, and looked up again, in the next round. 413 and 422 split
-        the batch until the object that the partner does not take is alone. A partner that asks us to wait
-        is asked nothing more in the round, and neither is any once the link is closed: what is known by
-        then is settled, and a failure that could not be looked up counts as unknown.
+        duplicate as a failure, some leave a status pending for ever or forget it, and one may say yes to
+        all and keep nothing, so a sample of each batch is looked up. Unknown is not failed, and never
+        done: it is offered again, and looked up again, in the next round. 413 and 422 split the batch
+        until the object that the partner does not take is alone. A partner that asks us to wait is asked
+        nothing more in the round, and neither is any once the link is closed: what is known by then is
+        settled, and a failure that could not be looked up counts as unknown.
 
 Reads   the feed; writes through `exchange.feeds`
 """
@@ -28,6 +29,7 @@ MOST_OBJECTS = 100
 MOST_UNKNOWN = 1000
 _POLLS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 _IDS_AT_ONCE = 25
+_SAMPLE = 10
 _MOST_PAGES = 100
 
 
@@ -41,6 +43,10 @@ def deliver(delivery: Delivery) -> None:
             f"Ask {delivery.link.partner} for the right to write, or let it fetch (carry in the agreement).",
         )
         return
+    with delivery.door.database.reading() as tx:
+        if not feed_rows.to_send(tx, delivery.link.name, 1):
+            return
+    delivery.hold()
     tried: set[Key] = set()
     bytes_tried = 0
     while True:
@@ -94,7 +100,7 @@ def _bring(delivery: Delivery, items: Sequence[Item]) -> list[Key]:
         raise
     delivery.report.batches += 1
     said = sort_by(status, [item.key for item in items])
-    said = _looked_up(delivery, said)
+    said = _contradicted(delivery, _looked_up(delivery, said))
     _settle(delivery, said)
     return said.unknown
 
@@ -136,6 +142,31 @@ def _looked_up(delivery: Delivery, said: Sorted) -> Sorted:
         failed=[] if unknown else failed,
         unknown=[key for key in said.unknown if key not in there] + unknown,
     )
+
+
+def _contradicted(delivery: Delivery, said: Sorted) -> Sorted:
+    """The same, with nothing taken when the partner's own manifest has not one of a sample of it.
+
+    A server that acknowledges everything and keeps nothing would be believed for ever. Versions do not
+    count here: some print them shorter. A manifest that is refused, or has more pages, contradicts nothing.
+    """
+    sample = sorted({key.stix_id for key in said.taken})[:_SAMPLE]
+    if not sample or delivery.report.ended:
+        return said
+    try:
+        page = delivery.client.manifest_page(delivery.remote, ids=sample, next=None, limit=1000)
+    except AskedToWait as cause:
+        delivery.report.error = cause
+        return said
+    except PartnerError:
+        return said
+    if page.more or {record.stix_id for record in page.records} & set(sample):
+        return said
+    delivery.report.warn(
+        f"{delivery.link.partner} says that it has stored {len(said.taken)} objects, and its manifest"
+        f" has none of {len(sample)} looked up; they count as unconfirmed."
+    )
+    return Sorted([], said.held_before, said.failed, said.unknown + said.taken)
 
 
 def _in_manifest(delivery: Delivery, keys: Sequence[Key]) -> set[Key]:

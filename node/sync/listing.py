@@ -10,7 +10,6 @@ Reads   nothing but the partner's pages; what is written is its taker's.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -22,6 +21,7 @@ from node.store import catalog
 from node.store.catalog import Collection
 from node.store.database import Tx
 from node.sync import bookmarks
+from node.sync.ahead import Ahead
 from node.sync.answers import FetchedPage
 from node.sync.bookmarks import Bookmark
 from node.sync.client import Partner
@@ -31,6 +31,7 @@ from node.sync.reports import PullReport, Stop
 
 MOST_OBJECTS = 10_000
 _EMPTY_PAGES = 3
+_MOST_WHILE_AHEAD = 4 * 1024 * 1024  # a larger page is stored alone: two at once would be too much memory
 _MOST_LISTINGS = 2
 
 
@@ -62,6 +63,7 @@ class Listing:
         bookmark: Up to where the partner was read; its taker moves it.
         known_epoch: The partner's epoch as noted with the link; "" before the first.
         report: Told how far the walk came and why it ended.
+        pages: Where pages come from.
     """
 
     link: Link
@@ -73,6 +75,7 @@ class Listing:
     known_epoch: str
     started: int
     report: PullReport
+    pages: Ahead[Cursor, FetchedPage]
     position: str | None = None
     overlapping: bool = False
     size: int = 0
@@ -94,10 +97,12 @@ class Taker:
     Args:
         take: Given each page in turn; it may end the walk by stopping its report.
         history: Told the partner's epoch when it is a new one, and whether the listing starts again.
+        ahead: Whether the next page may be asked for while this one is taken.
     """
 
     take: Callable[[Listing, FetchedPage], None]
     history: Callable[[Listing, str, bool], None]
+    ahead: Callable[[Listing], bool]
 
 
 def open_listing(
@@ -115,6 +120,16 @@ def open_listing(
             remedy=f"Run: stixnode collection add {link.collection}",
         )
     state = links.state(tx, link.name)
+
+    def fetch(cursor: Cursor) -> FetchedPage:
+        return client.objects_page(
+            link.remote or collection.id,
+            added_after=cursor.added_after,
+            next=cursor.next,
+            limit=cursor.limit,
+            headers=headers_of(collection, link),
+        )
+
     return Listing(
         link=link,
         client=client,
@@ -125,6 +140,7 @@ def open_listing(
         known_epoch="" if state is None else state.partner_epoch,
         started=now(),
         report=report,
+        pages=Ahead(fetch, client.interrupt),
     )
 
 
@@ -144,13 +160,7 @@ def start(run: Listing) -> Cursor:
 def step(run: Listing, cursor: Cursor, taker: Taker) -> Cursor | None:
     """One page; where to go on, or None at the end."""
     try:
-        page = run.client.objects_page(
-            run.link.remote or run.collection.id,
-            added_after=cursor.added_after,
-            next=cursor.next,
-            limit=cursor.limit,
-            headers=headers_of(run.collection, run.link),
-        )
+        page = run.pages.take(cursor)
     except AnswerTooLarge:
         if cursor.limit == 1:
             raise
@@ -172,14 +182,17 @@ def step(run: Listing, cursor: Cursor, taker: Taker) -> Cursor | None:
         run.fell_back = True
         return Cursor(_asked(run, run.position), None, cursor.limit)
     run.report.pages += 1
-    run.size += len(page.body)
+    run.size += page.size
     if run.ours and not same_terms(run.report, run.link, page):
         return None
     if run.ours and _other_history(run, page, taker):
         return Cursor(None, None, run.limits.page_objects)
+    onward = _onward(run, cursor, page)
+    if onward is not None and page.bodies and page.size <= _MOST_WHILE_AHEAD and taker.ahead(run):
+        run.pages.begin(onward)
     if page.bodies:
         taker.take(run, page)
-    return None if run.report.stopped else _onward(run, cursor, page)
+    return None if run.report.stopped else onward
 
 
 def _asked(run: Listing, text: str) -> str:
@@ -217,7 +230,7 @@ def _onward(run: Listing, cursor: Cursor, page: FetchedPage) -> Cursor | None:
     if run.empty >= _EMPTY_PAGES:
         return _stop_stuck(run, "sends empty pages and says that there is more")
     if page.next is not None:
-        sign = (page.next, hashlib.sha256(page.body).digest())
+        sign = (page.next, page.digest)
         if sign in run.seen:
             return _stop_stuck(run, "sends the same page and the same `next` again")
         run.seen.add(sign)

@@ -144,7 +144,7 @@ def _plan_in(
     def show(run: Listing, page: FetchedPage) -> None:
         _take_for_show(door, link, page.bodies, found, run.collection.collection_id, now=now())
 
-    taker = listing.Taker(show, lambda _run, _epoch, _again: None)
+    taker = listing.Taker(show, lambda _run, _epoch, _again: None, lambda _run: False)
     cursor: listing.Cursor | None = listing.start(run)
     while cursor is not None and len(found.steps) < at_most:
         cursor = listing.step(run, cursor, taker)

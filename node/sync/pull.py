@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from node.errors import InvalidObject, NodeError
+from node.errors import InvalidObject, LockHeld, NodeError
 from node.exchange import ingress, ledger, links
 from node.exchange.door import Door
 from node.sharing.links import Link
@@ -27,17 +27,25 @@ from node.sync import bookmarks, listing
 from node.sync.answers import FetchedPage
 from node.sync.bookmarks import Bookmark
 from node.sync.client import Partner
+from node.sync.leases import Hold, held_already
 from node.sync.listing import Limits, Listing
 from node.sync.own_kind import stop_if_closed
 from node.sync.reports import PullReport
 
 __all__ = ["Limits", "pull"]
 
-_HELD = ("stored", "duplicate", "restated", "echo")
+# What is listed again within the overlap and was settled, or waits for a person, is nothing new.
+_SETTLED = ("stored", "duplicate", "restated", "echo", "quarantined")
 
 
 def pull(
-    door: Door, link: Link, client: Partner, *, now: Callable[[], int], limits: Limits | None = None
+    door: Door,
+    link: Link,
+    client: Partner,
+    *,
+    now: Callable[[], int],
+    limits: Limits | None = None,
+    hold: Hold = held_already,
 ) -> PullReport:
     """What one run brought; an error of the partner ends it and is part of the report.
 
@@ -47,16 +55,25 @@ def pull(
         client: Its partner.
         now: Microseconds.
         limits: Where the run ends although there is more.
+        hold: Called before anything is written.
+
+    Raises:
+        LockHeld: Another run acts for the partner, or has moved the bookmark since this one read it.
     """
     report = PullReport(link.name)
     try:
         with door.database.reading() as tx:
             run = listing.open_listing(tx, link, client, report, now=now, limits=limits or Limits())
-        store = _Store(door)
-        taker = listing.Taker(store.take, store.history)
+        store = _Store(door, hold, run.bookmark)
+        taker = listing.Taker(store.take, store.history, lambda run: not _closed(door, run))
         cursor: listing.Cursor | None = listing.start(run)
-        while cursor is not None and not _closed(door, run):
-            cursor = listing.step(run, cursor, taker)
+        try:
+            while cursor is not None and not _closed(door, run):
+                cursor = listing.step(run, cursor, taker)
+        finally:
+            run.pages.close()
+    except LockHeld:
+        raise
     except NodeError as cause:
         report.error = cause
     report.check()
@@ -73,13 +90,16 @@ def _closed(door: Door, run: Listing) -> bool:
 
 @dataclass(slots=True)
 class _Store:
-    """Stores the pages of one run, as one arrival."""
+    """Stores the pages of one run, as one arrival; `began` is the bookmark from which the run set out."""
 
     door: Door
+    hold: Hold
+    began: Bookmark | None
     arrival_id: int | None = None
 
     def history(self, run: Listing, epoch: str, again: bool) -> None:
         """Note the partner's epoch with the link."""
+        self._begin(run)
 
         def work(tx: Tx) -> None:
             links.note_partner_epoch(tx, run.link.name, epoch)
@@ -94,6 +114,7 @@ class _Store:
             run.report.received += len(page.bodies)
             run.report.outcomes["duplicate"] += len(page.bodies)
             return
+        self._begin(run)
         moment = run.now()
         mark = _mark_after(run, page, moment)
         source = ingress.Source("pull", "worker", run.link, place=run.client.api_root, epoch=page.epoch)
@@ -109,6 +130,7 @@ class _Store:
                 bookmarks.advance(tx, run.link.name, mark)
             return stored
 
+        ingress.look_ahead(run.collection, page.bodies)
         admitted = self.door.database.retrying(store)
         if admitted is None:
             return
@@ -117,6 +139,17 @@ class _Store:
         run.report.outcomes.update(admitted.counts)
         if mark is not None:
             run.bookmark, run.report.bookmark = mark, mark.added_after
+
+    def _begin(self, run: Listing) -> None:
+        if not self.hold():
+            return
+        with self.door.database.reading() as tx:
+            found = bookmarks.read(tx, run.link.name)
+        if found != self.began:
+            raise LockHeld(
+                f"Another run has read {run.link.name} on meanwhile.",
+                remedy="Nothing was stored; the next round goes on from there.",
+            )
 
 
 def _mark_after(run: Listing, page: FetchedPage, moment: int) -> Bookmark | None:
@@ -131,7 +164,7 @@ def _mark_after(run: Listing, page: FetchedPage, moment: int) -> Bookmark | None
 
 
 def _all_known(door: Door, run: Listing, page: FetchedPage) -> bool:
-    """Whether the ledger has every object of an overlapping page from this very link."""
+    """Whether the ledger has every object of an overlapping page from this very link, held or set aside."""
     keys: list[ledger.Key] = []
     try:
         for body in page.bodies:
@@ -145,6 +178,6 @@ def _all_known(door: Door, run: Listing, page: FetchedPage) -> bool:
         ledger.Key(*line[:4])
         for found in lines.values()
         for line in found
-        if line.link == run.link.name and line.outcome in _HELD
+        if line.link == run.link.name and line.outcome in _SETTLED
     }
     return known.issuperset(keys)

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from node.errors import NodeError, UsageError
+from node.errors import LockHeld, NodeError, UsageError
 from node.exchange.door import Door
 from node.sharing.links import Link
 from node.store import catalog
 from node.sync import batches, foreign
 from node.sync.client import Partner
 from node.sync.delivery import Delivery, advance
+from node.sync.leases import Hold, held_already
 from node.sync.own_kind import headers_of, stop_if_closed
 from node.sync.reports import PushReport
 
@@ -29,6 +30,7 @@ def push(
     *,
     now: Callable[[], int],
     pause: Callable[[float], bool],
+    hold: Hold = held_already,
 ) -> PushReport:
     """What one run brought; an error of the partner ends it and is part of the report.
 
@@ -38,16 +40,22 @@ def push(
         client: Its partner.
         now: Microseconds.
         pause: Waits that many seconds for a pending status; True when the run must end.
+        hold: Called before anything is sent, or written but the feed.
+
+    Raises:
+        LockHeld: Another run acts for the partner.
     """
     report = PushReport(link.name)
     try:
-        delivery = _begin(door, link, client, now, pause, report)
+        delivery = _begin(door, link, client, now, pause, hold, report)
         if report.stopped is None:
             advance(delivery)
             if link.partner_kind == "stixnode":
                 batches.deliver(delivery)
             else:
                 foreign.deliver(delivery)
+    except LockHeld:
+        raise
     except NodeError as cause:
         report.error = cause
     report.check()
@@ -60,6 +68,7 @@ def _begin(
     client: Partner,
     now: Callable[[], int],
     pause: Callable[[float], bool],
+    hold: Hold,
     report: PushReport,
 ) -> Delivery:
     with door.database.reading() as tx:
@@ -71,4 +80,4 @@ def _begin(
             )
         stop_if_closed(tx, report, link, collection, now=now())
     headers = headers_of(collection, link)
-    return Delivery(door, link, client, now, link.remote or collection.id, headers, report, pause)
+    return Delivery(door, link, client, now, link.remote or collection.id, headers, report, pause, hold)

@@ -10,7 +10,7 @@ Rule    A round that found nothing new writes the link's state row and nothing e
         of an hour (an hour, if the partner says so). Links wait for different times by their name, so
         that many do not come back at once.
 
-Reads   link states; writes through `exchange.links` and the two carriers
+Reads   link states; writes through `exchange.links`, `exchange.activity` and the two carriers
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from collections.abc import Callable, Iterable
 
 from node.clock import MICROSECONDS
 from node.errors import PartnerUnreachable
-from node.exchange import feeds, links
+from node.exchange import activity, feeds, links
 from node.exchange.door import Door
 from node.exchange.links import LinkState
 from node.sharing.links import Link
 from node.store import catalog
 from node.store.database import Tx
 from node.sync.client import Partner
+from node.sync.leases import Hold, held_already
 from node.sync.listing import Limits
 from node.sync.own_kind import stop_if_closed
 from node.sync.pull import pull
@@ -45,6 +46,7 @@ def carry(
     now: Callable[[], int],
     pause: Callable[[float], bool],
     limits: Limits | None = None,
+    hold: Hold = held_already,
 ) -> Report:
     """What one round of a link did.
 
@@ -55,6 +57,10 @@ def carry(
         now: Microseconds.
         pause: Waits some seconds; True when the run must end.
         limits: Of a pull.
+        hold: Called before anything but the link's state is written, and before anything is sent.
+
+    Raises:
+        LockHeld: Another run has begun to act for the partner meanwhile.
     """
     if link.carrier == "them":
         return serve(door, link, now=now()) if link.direction == "out" else PassiveReport(link.name)
@@ -62,9 +68,9 @@ def carry(
         raise AssertionError(f"{link.name} is carried by us and needs a client")
     report: Report
     if link.direction == "in":
-        report = pull(door, link, client, now=now, limits=limits)
+        report = pull(door, link, client, now=now, limits=limits, hold=hold)
     else:
-        report = push(door, link, client, now=now, pause=pause)
+        report = push(door, link, client, now=now, pause=pause, hold=hold)
     if report.stopped is Stop.CLOSED:
         return report
     if report.unfinished and pause(0):
@@ -89,6 +95,8 @@ def serve(door: Door, link: Link, *, now: int) -> ServeReport:
         report.entered += step.entered
         report.withheld += step.withheld
         behind = not step.complete and step.examined > 0
+    if report.entered:
+        door.database.retrying(lambda tx: activity.note(tx, link.name, report.entered, now=now))
     return report
 
 
@@ -124,6 +132,7 @@ def _next_turn(link: Link, state: LinkState | None) -> int:
 def _note(door: Door, link: Link, report: Report, *, now: int) -> None:
     def success(tx: Tx) -> None:
         links.note_success(tx, link.name, now=now, new=report.moved > 0)
+        activity.note(tx, link.name, report.moved, now=now)
 
     def failure(tx: Tx) -> None:
         state = links.state(tx, link.name)

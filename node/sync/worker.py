@@ -1,10 +1,9 @@
 """The worker: rounds of all links, again and again, until it is told to stop.
 
-Rule    One worker at a time acts for a partner: it holds that partner's lease, renewed while it works
-        and free again soon after it died. Each partner has a thread of its own, so that a slow one
-        delays nobody. What is served is advanced here too, so that a partner's GET need not wait.
+Rule    One worker at a time acts for a partner (`leases`). Each partner has a thread of its own, so that a
+        slow one delays nobody. What is served is advanced here too, so that a partner's GET need not wait.
 
-Writes  table lease; everything else through `rounds` and `exchange.retention`
+Writes  through `leases`, `rounds` and `exchange.retention`
 """
 
 from __future__ import annotations
@@ -15,78 +14,24 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-import sqlalchemy as sa
-
 from node.clock import MICROSECONDS
 from node.errors import LockHeld, NodeError
 from node.exchange import links, remarking, retention
 from node.exchange.door import Door
 from node.sharing.links import Link
-from node.store.database import Database, Tx
 from node.sync import rounds
 from node.sync.client import Partner
+from node.sync.leases import Hold, turn
 from node.sync.listing import Limits
 from node.sync.reports import Report, Stop
 
-LEASE_SECONDS = 60
-RENEW_SECONDS = 20
 STOP_SECONDS = 5.0
 ADVANCE_SECONDS = 2.0
 RETENTION_SECONDS = 3600
 FIRST_LOOK_SECONDS = 5.0
-
-_TAKE = sa.text(
-    "insert into lease (work, holder, until) values (:work, :holder, :until)"
-    " on conflict (work) do update set holder = excluded.holder, until = excluded.until"
-    " where lease.holder = excluded.holder or lease.until <= :now"
-)
-_RELEASE = sa.text("delete from lease where work = :work and holder = :holder")
-_HOLDER = sa.text("select holder, until from lease where work = :work")
+TEND_SECONDS = 60.0
 
 _log = logging.getLogger("stixnode.worker")
-
-
-def take_lease(tx: Tx, work: str, holder: str, *, now: int) -> bool:
-    """Whether the lease of a work is now `holder`'s, for a minute from now."""
-    return tx.run(_TAKE, work=work, holder=holder, until=now + LEASE_SECONDS * MICROSECONDS, now=now) == 1
-
-
-def release_lease(tx: Tx, work: str, holder: str) -> None:
-    """Give a lease back; somebody else's is left alone."""
-    tx.run(_RELEASE, work=work, holder=holder)
-
-
-@contextmanager
-def lease(database: Database, work: str, holder: str, *, now: Callable[[], int]) -> Iterator[None]:
-    """Hold the lease of a work for the length of a block, renewed from a thread of its own.
-
-    Raises:
-        LockHeld: Another run has it.
-    """
-    if not database.retrying(lambda tx: take_lease(tx, work, holder, now=now())):
-        with database.reading() as tx:
-            row = tx.row(_HOLDER, work=work)
-        raise LockHeld(
-            f"Another run ({row[0] if row else 'just ended'}) is at work on {work}.",
-            remedy="Let it finish; if it died, its lease ends by itself within a minute.",
-        )
-    done = threading.Event()
-
-    def renew() -> None:
-        while not done.wait(RENEW_SECONDS):
-            try:
-                database.retrying(lambda tx: take_lease(tx, work, holder, now=now()))
-            except NodeError as cause:
-                _log.warning("the lease of %s was not renewed: %s", work, cause.problem)
-
-    renewer = threading.Thread(target=renew, name=f"lease {work}", daemon=True)
-    renewer.start()
-    try:
-        yield
-    finally:
-        done.set()
-        renewer.join()
-        database.retrying(lambda tx: release_lease(tx, work, holder))
 
 
 def sync_once(
@@ -111,16 +56,19 @@ def sync_once(
         limits: Of each pull.
 
     Raises:
-        LockHeld: Another run is at work for one of the partners; nothing was done for any.
+        LockHeld: Another run is at work for one of the partners; mostly nothing was done for any.
     """
     reports: list[Report] = []
     partners = sorted({link.partner for link in chosen})
     with ExitStack() as held:
-        for partner in partners:
-            held.enter_context(lease(door.database, f"partner:{partner}", holder, now=now))
+        turns = {
+            partner: held.enter_context(turn(door.database, f"partner:{partner}", holder, now=now))
+            for partner in partners
+        }
         for partner in partners:
             ours = [link for link in chosen if link.partner == partner]
-            reports += _rounds(door, ours, open_client, now=now, pause=pause, limits=limits)
+            hold = turns[partner].hold
+            reports += _rounds(door, ours, open_client, hold, now=now, pause=pause, limits=limits)
     return reports
 
 
@@ -128,6 +76,7 @@ def _rounds(
     door: Door,
     ours: Sequence[Link],
     open_client: Callable[[str], Partner],
+    hold: Hold,
     *,
     now: Callable[[], int],
     pause: Callable[[float], bool],
@@ -139,7 +88,7 @@ def _rounds(
         for link in sorted(ours, key=lambda link: (link.direction != "in", link.name)):
             if link.carrier == "us" and client is None:
                 client = open_client(link.partner)
-            reports.append(rounds.carry(door, link, client, now=now, pause=pause, limits=limits))
+            reports.append(rounds.carry(door, link, client, now=now, pause=pause, limits=limits, hold=hold))
     finally:
         if client is not None:
             client.close()
@@ -157,6 +106,7 @@ class Worker:
         now: Microseconds.
         on_report: Told of every round that did something; for the log.
         tick_seconds: How often a thread looks whether a link is due.
+        tend: Done every minute beside the rounds: alerts.
     """
 
     door: Door
@@ -165,6 +115,7 @@ class Worker:
     now: Callable[[], int]
     on_report: Callable[[Report], None] = lambda _report: None
     tick_seconds: float = 1.0
+    tend: Callable[[], object] | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
     clients: dict[str, Partner] = field(default_factory=dict)
 
@@ -176,6 +127,8 @@ class Worker:
             for name in partners
         ]
         threads.append(threading.Thread(target=self._serve, name="served feeds", daemon=True))
+        if self.tend is not None:
+            threads.append(threading.Thread(target=self._tend, args=(self.tend,), name="alerts", daemon=True))
         for thread in threads:
             thread.start()
         self.stopping.wait()
@@ -198,18 +151,18 @@ class Worker:
     def _rounds_when_due(self, partner: str, ours: Sequence[Link]) -> None:
         if not self._due(ours):
             return
-        with lease(self.door.database, f"partner:{partner}", self.holder, now=self.now):
+        with turn(self.door.database, f"partner:{partner}", self.holder, now=self.now) as ours_now:
             client = self.clients[partner] = self.open_client(partner)
             try:
                 while not self.stopping.is_set() and (ready := self._due(ours)):
                     for link in ready:
-                        self._round(link, client)
+                        self._round(link, client, ours_now.hold)
             finally:
                 self.clients.pop(partner).close()
 
-    def _round(self, link: Link, client: Partner) -> None:
+    def _round(self, link: Link, client: Partner, hold: Hold) -> None:
         while not self.stopping.is_set():
-            report = rounds.carry(self.door, link, client, now=self.now, pause=self.stopping.wait)
+            report = rounds.carry(self.door, link, client, now=self.now, pause=self.stopping.wait, hold=hold)
             if report.moved or report.unfinished:
                 self.on_report(report)
             if report.stopped is Stop.CLOSED:
@@ -241,6 +194,12 @@ class Worker:
                     retention.erase_due(self.door, now=self.now())
                 erased_at = self.now()
             self.stopping.wait(ADVANCE_SECONDS)
+
+    def _tend(self, work: Callable[[], object]) -> None:
+        # Not at once: after a start everything is late, and the first rounds put that right.
+        while not self.stopping.wait(TEND_SECONDS):
+            with self._unbroken("telling alerts"):
+                work()
 
     @contextmanager
     def _unbroken(self, what: str) -> Iterator[None]:

@@ -7,6 +7,7 @@ A fault loses the request, before the server has acted, or its answer, after.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from enum import Enum
 
@@ -74,6 +75,9 @@ class InProcess:
             page,
         )
 
+    def interrupt(self) -> None:
+        """Nothing here lasts."""
+
     def max_content_length(self) -> int:
         """As large as any batch."""
         return 10**8
@@ -112,8 +116,10 @@ class InProcess:
             raise _lost()
         dates = [taxii_time(record.added) for record in found.records]
         token = str(found.records[-1].added) if found.more else None
+        page = envelope.join(bodies)
         return FetchedPage(
-            envelope.join(bodies),
+            len(page),
+            hashlib.sha256(page).digest(),
             bodies,
             found.more,
             token,

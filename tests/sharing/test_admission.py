@@ -25,6 +25,7 @@ D1, D2, D3 = b"\x01" * 32, b"\x02" * 32, b"\x03" * 32
 NOW_NS = NOON * 1000
 SOUTH, WEST = Bringer("south"), Bringer("west")
 US, RESTATE = Bringer(), Bringer(restate=True)
+RESTATE_IN_ROOM = Bringer(restate=True, either_may_edit=True)
 ROOM = Bringer("south", either_may_edit=True)
 ACCEPTED = Bringer("south", accepted=True)
 
@@ -95,6 +96,18 @@ ROWS = {
     ),
     "we restate ours": (
         judged(RESTATE, a_version(digest=D2), held=HELD, owner=LOCAL),
+        "replace",
+        "restated",
+        "restated",
+    ),
+    "room, we restate to a larger digest": (
+        judged(RESTATE_IN_ROOM, a_version(digest=D2), held=HELD, owner=LOCAL),
+        "keep",
+        "refused",
+        "tie",
+    ),
+    "room, we restate to a smaller digest": (
+        judged(RESTATE_IN_ROOM, held=(a_version(digest=D2),), owner=LOCAL),
         "replace",
         "restated",
         "restated",

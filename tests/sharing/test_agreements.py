@@ -101,6 +101,15 @@ def test_it_is_in_force_from_its_start_up_to_but_not_at_its_end(text: str, expec
     assert in_force(an_agreement(), now) is expected
 
 
+def test_the_time_zone_of_a_desk_is_part_of_the_terms_only_where_it_is_written():
+    north = {"north": a_party("north", time_zone="Europe/Helsinki"), "south": a_party("south")}
+    empty = {"north": a_party("north", time_zone=""), "south": a_party("south")}
+
+    assert an_agreement(party=north).parties["north"].time_zone == "Europe/Helsinki"
+    assert an_agreement(party=north).terms_digest != an_agreement().terms_digest
+    assert an_agreement(party=empty).terms_digest == an_agreement().terms_digest
+
+
 def test_digest_words_are_twelve_hex_digits_by_fours():
     assert digest_words(bytes.fromhex("7bc374ceb755ffff")) == "7bc3 74ce b755"
 
@@ -266,6 +275,7 @@ PARTY_MISTAKES = {
     "not an identity": ({"speaks_for": ["indicator--2f1b6c7a-54c6-4b0e-9d0a-3f6f4a1f0a01"]}, "not the id"),
     "no duty phone": ({"duty_phone": None}, "duty_phone"),
     "empty unit": ({"unit": ""}, "unit"),
+    "a time zone that is none": ({"time_zone": "Helsinki"}, "time_zone"),
     "a short card number": ({"card_number": "00000 00000"}, "card_number"),
     "unknown key": ({"phone": "1"}, "phone"),
 }

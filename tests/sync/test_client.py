@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
+import ssl
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPResponse
 
@@ -74,6 +81,7 @@ def test_no_cookie_is_kept(west):
 
 
 def test_the_secret_does_not_follow_a_redirect_to_another_server(west, tmp_path):
+    """T-CLI-18."""
     client, _ = with_secret(west, tmp_path)
     with simulated_partner() as other:
         west.answer_next(Canned(307, b"", {"Location": other.api_root}))
@@ -92,6 +100,7 @@ def test_an_id_of_a_collection_cannot_leave_the_collections(west, place):
 
 
 def test_a_status_id_cannot_leave_the_api_root(west):
+    """T-CLI-20."""
     client = a_client(west.api_root)
     client.status("../../other?x=1#y")
     assert west.requests[-1].path == "/api/status/..%2F..%2Fother%3Fx%3D1%23y/"
@@ -102,6 +111,7 @@ def test_a_status_id_cannot_leave_the_api_root(west):
     "root", ["http://exchange.west.example/api/", "ftp://x/", "west", "https://a:b@west.example/"]
 )
 def test_an_address_that_would_leak_the_secret_is_refused(root):
+    """T-CLI-4, T-CLI-19: HTTPS but for this machine."""
     with pytest.raises(ConfigError):
         a_client(root)
 
@@ -160,6 +170,7 @@ def test_what_may_pass_by_itself_is_unreachable(west, status):
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 406, 410, 413, 415, 422])
 def test_what_stays_as_it_is_is_refused_with_a_remedy(west, status):
+    """T-CLI-21: 401, 403, 404 and 406 are told to a person."""
     client = a_client(west.api_root)
     west.answer_next(Canned(status, b'{"title":"No","description":"Because"}'))
     with pytest.raises(PartnerRefused, match="No Because") as caught:
@@ -215,6 +226,7 @@ def test_an_error_of_any_size_is_cut(west):
     ],
 )
 def test_retry_after_is_read_as_seconds_or_a_date_and_bounded(written, seconds):
+    """T-CLI-17."""
     assert retry_after_seconds({"Retry-After": written}, now=NOON) == seconds
 
 
@@ -262,8 +274,54 @@ def test_a_private_certificate_authority_is_trusted_when_it_is_named(tmp_path):
         client.close()
 
 
+def test_a_server_that_asks_who_connects_is_shown_our_certificate(tmp_path):
+    """I-X-5, I-3.1.3: without one it lets nobody in."""
+    file, context = a_certificate(tmp_path, "west")
+    ours, _ = a_certificate(tmp_path, "north")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(ours)
+    shown = {"tls_certificate": str(ours), "tls_private_key": str(tmp_path / "north.key")}
+    with simulated_partner(context) as west:
+        known = a_client(f"https://127.0.0.1:{west.port}/api/", tls_ca=str(file), **shown)
+        assert known.collection(COLLECTION).id == COLLECTION
+        known.close()
+        unknown = a_client(f"https://127.0.0.1:{west.port}/api/", tls_ca=str(file))
+        with pytest.raises(PartnerUnreachable):
+            unknown.collection(COLLECTION)
+        unknown.close()
+
+
+def test_a_certificate_that_cannot_be_read_is_named_before_anything_is_sent(west, tmp_path):
+    shown = {"tls_certificate": str(tmp_path / "gone.pem"), "tls_private_key": str(tmp_path / "gone.key")}
+    client = a_client(west.api_root, **shown)
+    with pytest.raises(ConfigError, match=r"gone\.pem"):
+        client.collection(COLLECTION)
+    assert west.requests == []
+    client.close()
+
+
+@pytest.mark.parametrize("key", ["of another", "junk", "with a password"])
+def test_a_certificate_that_cannot_be_used_is_our_fault_and_not_the_partners(west, tmp_path, key):
+    ours, _ = a_certificate(tmp_path, "north")
+    a_certificate(tmp_path, "west")
+    secret = load_pem_private_key((tmp_path / "north.key").read_bytes(), None)
+    locked = secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    keys = {
+        "of another": (tmp_path / "west.key").read_bytes(),
+        "junk": b"no key\n",
+        "with a password": locked,
+    }
+    (tmp_path / "given.key").write_bytes(keys[key])
+    client = a_client(west.api_root, tls_certificate=str(ours), tls_private_key=str(tmp_path / "given.key"))
+    with pytest.raises(ConfigError, match=r"given\.key, which we show .* cannot be used"):
+        client.collection(COLLECTION)
+    assert west.requests == []
+    client.close()
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_a_certificate_of_another_authority_is_not_trusted(tmp_path, named):
+    """T-CLI-4: there is no way to turn this off."""
     _, context = a_certificate(tmp_path, "west")
     other, _ = a_certificate(tmp_path, "other")
     with simulated_partner(context) as west:
@@ -275,6 +333,7 @@ def test_a_certificate_of_another_authority_is_not_trusted(tmp_path, named):
 
 
 def test_a_line_sends_nothing_to_another_server(west, tmp_path):
+    """T-CLI-18, T-DISC-9: no credentials leave for a root elsewhere."""
     with simulated_partner() as other:
         line = Line(
             "west",

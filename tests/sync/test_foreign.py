@@ -67,6 +67,7 @@ def test_duplicates_reported_as_failures_count_as_unchanged(north, west):
 
 
 def test_a_failure_that_the_manifest_does_not_contradict_is_final_for_these_bytes(north, west):
+    """T-CLI-16, N-SYNC-9: 202 is no success, and a failure is not tried again."""
     west.refuses = {an_id("indicator", 1): "not wanted here"}
     north.bring(*OURS)
     report = push_once(north)
@@ -78,6 +79,7 @@ def test_a_failure_that_the_manifest_does_not_contradict_is_final_for_these_byte
 
 
 def test_a_status_that_is_late_is_waited_for(north, west):
+    """T-STAT-16, N-SYNC-10: asked again with back-off until it is complete, and never after."""
     west.post_style = "slow"
     north.bring(*OURS)
     report = push_once(north)
@@ -86,6 +88,7 @@ def test_a_status_that_is_late_is_waited_for(north, west):
 
 
 def test_a_status_pending_for_ever_is_settled_by_the_manifest(north, west):
+    """N-SYNC-10."""
     west.post_style = "pending"
     north.bring(*OURS)
     report = push_once(north)
@@ -94,6 +97,7 @@ def test_a_status_pending_for_ever_is_settled_by_the_manifest(north, west):
 
 
 def test_pending_for_ever_and_not_in_the_manifest_is_unconfirmed(north, west):
+    """N-SYNC-10: unknown is no success."""
     west.post_style, west.stores = "pending", False
     north.bring(*OURS)
     report = push_once(north)
@@ -119,6 +123,7 @@ def test_what_is_unconfirmed_does_not_keep_later_objects_back(north, west, monke
 
 
 def test_a_status_that_vanished_is_looked_up_in_the_manifest(north, west):
+    """N-SYNC-10."""
     west.post_style = "forgotten"
     north.bring(*OURS)
     assert numbers(push_once(north)) == (5, 5, 0, 0, 0)
@@ -145,6 +150,7 @@ def test_h32_success_for_ids_that_we_did_not_send_settles_nothing(north, west):
 
 
 def test_413_splits_until_the_batches_fit(north, west):
+    """T-CLI-15."""
     west.post_most = 2
     north.bring(*OURS)
     report = push_once(north)
@@ -161,6 +167,7 @@ def test_422_leaves_the_one_bad_object_alone(north, west):
 
 
 def test_batches_stay_below_the_length_that_the_partner_takes(north, west):
+    """T-CLI-15, N-SYNC-8."""
     west.max_content_length = 1500
     north.bring(*OURS)
     report = push_once(north)
@@ -176,6 +183,7 @@ def test_an_api_root_that_does_not_say_its_length_is_no_obstacle(north, west, le
 
 
 def test_a_collection_that_we_may_not_write_ends_the_round(north, west):
+    """N-SYNC-11."""
     west.can_write = False
     north.bring(*OURS)
     report = push_once(north)

@@ -41,6 +41,7 @@ def test_every_object_arrives_on_both_databases(database, west):
 
 
 def test_all_versions_of_both_specs_are_asked_for(north, west):
+    """N-SYNC-1, T-CLI-1, T-CLI-5, I-X-4: every version of both specs, in one media type, with our name."""
     pull_once(north)
     (asked,) = west.pages_asked()
     assert asked.query["match[version]"] == ["all"]
@@ -56,6 +57,7 @@ def test_the_headers_of_our_own_kind_are_not_sent_to_other_software(north, west)
 
 
 def test_the_bookmark_is_the_partners_own_text(north, west):
+    """N-SYNC-2, T-CLI-13: of its last date, kept verbatim."""
     west.digits = 3
     west.hold(*MANY[:2])
     report = pull_once(north)
@@ -67,6 +69,7 @@ def test_the_bookmark_is_the_partners_own_text(north, west):
 @pytest.mark.parametrize("inclusive", [False, True])
 @pytest.mark.parametrize("next_style", ["offset", "none"])
 def test_nothing_is_missed_whatever_the_dates_look_like(north, west, digits, inclusive, next_style):
+    """N-SYNC-3, T-CLI-9, T-CLI-13: by `next`, or by the last date where there is none."""
     west.digits, west.inclusive, west.next_style, west.page_most = digits, inclusive, next_style, 4
     west.hold(*MANY[:13])
     pull_once(north)
@@ -77,6 +80,7 @@ def test_nothing_is_missed_whatever_the_dates_look_like(north, west, digits, inc
 
 
 def test_objects_of_one_date_are_not_lost_at_the_border_of_a_page(north, west):
+    """N-SYNC-3, T-CLI-12: a larger page is asked for."""
     west.next_style, west.page_most = "none", 10_000
     west.hold(*MANY[:20], at=NOON)
     west.hold(*MANY[20:])
@@ -85,6 +89,7 @@ def test_objects_of_one_date_are_not_lost_at_the_border_of_a_page(north, west):
 
 
 def test_more_objects_of_one_date_than_a_page_holds_are_said_to_block(north, west):
+    """T-CLI-12: it cannot be paged, and nothing loops."""
     west.next_style, west.page_most = "none", 5
     west.hold(*MANY[:20], at=NOON)
     report = pull_once(north)
@@ -93,6 +98,7 @@ def test_more_objects_of_one_date_than_a_page_holds_are_said_to_block(north, wes
 
 
 def test_a_late_object_of_the_bookmarks_own_millisecond_is_found(north, west):
+    """N-SYNC-3: the last unit is read again."""
     west.digits = 3
     west.hold(MANY[0], at=NOON + 100)
     pull_once(north)
@@ -115,6 +121,7 @@ def test_a_quiet_round_is_one_request_and_writes_nothing(north, west, inclusive)
 
 
 def test_without_dates_the_bookmark_stays_and_the_report_says_so(north, west):
+    """N-SYNC-2, N-SYNC-13: neither our clock nor the partner's Date takes its place."""
     west.date_headers = False
     west.hold(*MANY[:3])
     report = pull_once(north)
@@ -131,6 +138,7 @@ def test_h1_fresh_objects_without_end_stop_at_the_limit_of_the_run(north, west):
 
 
 def test_h2_the_same_page_with_the_same_next_stops(north, west):
+    """T-CLI-11."""
     west.hold(*MANY[:3])
     west.next_style = "same"
     report = pull_once(north)
@@ -139,6 +147,7 @@ def test_h2_the_same_page_with_the_same_next_stops(north, west):
 
 
 def test_h3_more_without_next_and_without_dates_stops(north, west):
+    """T-CLI-11."""
     west.hold(*MANY)
     west.page_most, west.next_style, west.date_headers = 5, "none", False
     report = pull_once(north)
@@ -147,6 +156,7 @@ def test_h3_more_without_next_and_without_dates_stops(north, west):
 
 
 def test_empty_pages_that_promise_more_stop(north, west):
+    """T-CLI-11: after a few."""
     west.next_style = "empty"
     report = pull_once(north)
     assert (report.stopped, report.pages) == (Stop.NO_PROGRESS, 3)
@@ -171,6 +181,7 @@ def test_h4_a_next_cannot_smuggle_parameters_or_headers(north, west):
 
 @pytest.mark.parametrize("word", [b"null", b'""'])
 def test_an_empty_next_counts_as_none(north, west, word):
+    """T-CLI-9."""
     west.answer_next(Canned(body=b'{"more":false,"next":' + word + b',"objects":[]}'))
     assert pull_once(north).error is None
 
@@ -204,6 +215,7 @@ def test_h8_an_answer_that_takes_too_long_is_given_up(north, west, how):
 
 
 def test_a_cut_answer_stores_nothing_and_is_fetched_again(north, west):
+    """N-SYNC-2: the bookmark moves only with what was stored."""
     west.hold(*MANY[:3])
     west.answer_next(Canned(body=b'{"objects":[' + MANY[0] + b"]}", how="cut"))
     report = pull_once(north)
@@ -214,6 +226,7 @@ def test_a_cut_answer_stores_nothing_and_is_fetched_again(north, west):
 
 @pytest.mark.parametrize("location", ["http://169.254.169.254/", "https://elsewhere.example/api/", "/api/"])
 def test_h9_a_redirect_is_not_followed(north, west, location):
+    """T-CLI-18."""
     west.answer_next(Canned(302, b"go", {"Location": location}))
     report = pull_once(north)
     assert isinstance(report.error, PartnerRefused)
@@ -250,6 +263,7 @@ def test_h30_what_is_not_a_taxii_envelope_is_no_answer(north, west, canned):
     ],
 )
 def test_the_media_type_is_read_tolerantly(north, west, written):
+    """T-CLI-10."""
     west.answer_next(Canned(body=b'{"objects":[' + MANY[0] + b"]}", content_type=written))
     assert pull_once(north).outcomes["stored"] == 1
 

@@ -45,6 +45,7 @@ def test_a_good_round_is_noted_with_whether_it_brought_anything(north, west):
 
 
 def test_a_failed_round_is_tried_again_later_and_later(north, west):
+    """T-CLI-17."""
     waits = []
     for _ in range(12):
         west.answer_next(Canned(503))
@@ -59,6 +60,7 @@ def test_a_failed_round_is_tried_again_later_and_later(north, west):
 
 
 def test_retry_after_is_obeyed(north, west):
+    """T-CLI-17."""
     west.answer_next(Canned(429, headers={"Retry-After": "120"}))
     carry(north)
     assert state_of(north).next_try == north.clock() + 120 * SECOND

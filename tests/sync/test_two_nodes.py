@@ -50,6 +50,7 @@ def test_both_hold_what_either_imported(two_databases, tmp_path, carry):
 
 @carriers
 def test_a_further_round_moves_nothing_and_writes_only_the_state_rows(two_databases, tmp_path, carry):
+    """N-SYNC-5."""
     pair = two_nodes(two_databases, tmp_path, flow_carry=carry)
     pair.north.bring(*ours("north"), an_ipv4())
     pair.south.bring(*ours("south"), a_malware("m", tlp="clear", author=SOUTH_ID))
@@ -67,6 +68,7 @@ def test_a_further_round_moves_nothing_and_writes_only_the_state_rows(two_databa
 
 @carriers
 def test_an_object_that_came_from_a_partner_does_not_go_back(two_databases, tmp_path, carry):
+    """N-SYNC-5."""
     pair = two_nodes(two_databases, tmp_path, flow_carry=carry)
     pair.north.bring(*ours("north"))
     settle(pair)
@@ -150,6 +152,7 @@ def test_a_set_aside_object_is_final_for_its_bytes(two_databases, tmp_path):
 
 
 def test_a_lost_answer_is_asked_for_again_and_applied_once(two_databases, tmp_path):
+    """T-CLI-17, N-SYNC-14."""
     pair = two_nodes(two_databases, tmp_path, flow_carry=BOTH_PUSH)
     pair.north.bring(*ours("north"))
     pair.north.wire.lost_answers = 1

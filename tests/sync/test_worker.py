@@ -12,8 +12,9 @@ import pytest
 from node import clock
 from node.errors import LockHeld
 from node.exchange import links
-from node.sync import worker
-from node.sync.worker import Worker, lease, release_lease, sync_once, take_lease
+from node.sync import leases, worker
+from node.sync.leases import lease, release_lease, take_lease
+from node.sync.worker import Worker, sync_once
 from tests.support.builders import NOON, an_indicator
 from tests.support.partner import SECOND, Canned
 from tests.support.two_nodes import two_nodes
@@ -64,7 +65,7 @@ def test_a_lease_is_given_back_after_an_error(database):
 
 
 def test_a_lease_is_renewed_while_the_work_lasts(database, monkeypatch):
-    monkeypatch.setattr(worker, "RENEW_SECONDS", 0.01)
+    monkeypatch.setattr(leases, "RENEW_SECONDS", 0.01)
     moment = [NOON]
     with lease(database, "partner:west", "one", now=lambda: moment[0]):
         moment[0] += 10 * MINUTE
