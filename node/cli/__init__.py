@@ -6,8 +6,9 @@
     printing   lines, tables, JSON; nothing from elsewhere acts on the terminal
     exits      which error ends with which exit code
 
-The commands stand in `node`, `content`, `sync`, `partners`, `account`, `people`, `review` and `demo`, which
-are loaded when they are called. What they call and no room below has: `founding` (init), `checks`,
-`file_checks`, `processes` (run), `importing`, `partner_rounds`, `standing` (the figures of status) and
-`secret_files`.
+The commands stand in `node`, `content`, `sync`, `partners`, `account`, `people`, `review`, `status` and
+`demo`, which are loaded when they are called. What they call and no room below has: `founding` (init),
+`checks`, `file_checks`, `processes` (run), `importing`, `partner_rounds`, `standing` and `readers` (the
+figures of status), `watching` (alerts),
+`account_check`, `client_forms` (what to type into the clients of SOC teams) and `secret_files`.
 """

@@ -2,34 +2,45 @@
 
 Opening a node puts right what it can (a new history after a rollback); this looks before anything does.
 
-Reads   the configuration and what it names, the database, the high-water marks. Writes nothing.
+Reads   the configuration and what it names, the database, the high-water marks; when asked every row of the
+        database, or a backup. Writes nothing but the database out of a backup, in a folder of the moment.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, closing
+from pathlib import Path
 
 from node import web
 from node.cli.exits import BROKEN, RULE, WRONG_CALL, exit_code, remedy_of
 from node.cli.file_checks import Finding, look_at_files
-from node.cli.printing import amount
+from node.cli.printing import Step, amount
 from node.cli.standing import WENT_BACK
 from node.clock import local_time
 from node.config import Settings, find_config, load_settings
+from node.config_keys import ExchangeKeys
 from node.errors import NodeError
 from node.exchange import egress, links
 from node.sharing.agreements import digest_words, in_force
-from node.store import catalog, highwater, migrate
+from node.sharing.tables import read_toml
+from node.store import backup, backup_file, catalog, damage, highwater, migrate
 from node.store.database import Database, Tx
 
+MOST_PLACES = 20
 
-def look(config: str | None, *, now: int) -> Iterator[Finding]:
+Progress = Callable[[str, int | None], AbstractContextManager[Step]]
+
+
+def look(config: str | None, *, now: int, reading: Progress | None = None) -> Iterator[Finding]:
     """What is found, one thing after the other; the rest is left out when nothing more can be looked at.
 
     Args:
         config: What was given with --config.
         now: Microseconds.
+        reading: Makes the bar with which every row is read; None to read no rows.
     """
     try:
         settings = load_settings(find_config(config, os.environ), os.environ)
@@ -47,8 +58,65 @@ def look(config: str | None, *, now: int) -> Iterator[Finding]:
         return
     try:
         yield from _database(settings, database)
+        if reading is not None:
+            names = [link.name for link in settings.links]
+            yield from _every_row(database, settings.parties.public, names, reading)
     finally:
         database.close()
+
+
+def look_at_backup(file: Path, *, reading: Progress | None = None) -> Iterator[Finding]:
+    """What is found of a backup.
+
+    Args:
+        file: The backup.
+        reading: As in `look`.
+    """
+    try:
+        manifest = backup_file.verify(file)
+    except NodeError as cause:
+        yield _fault("backup", cause)
+        return
+    held = amount(sum(each.objects for each in manifest.collections), "object")
+    made = f"{manifest.node}, {held}, taken {manifest.taken} by stixnode {manifest.tool}"
+    yield Finding("backup", f"{file}: {made}; whole, every file in it is what was written")
+    if reading is None:
+        return
+    config = f"{backup_file.FILES}/{manifest.config}"
+    with tempfile.TemporaryDirectory(prefix="stixnode-") as place:
+        folder = Path(place)
+        try:
+            backup_file.take_out(file, folder, only=(backup_file.DATABASE, config))
+            exchange = read_toml((folder / config).read_text(encoding="utf-8"), config).get("exchange", {})
+            public = frozenset(exchange.get("public_identities", ExchangeKeys().public_identities))
+            with closing(Database(f"sqlite:///{folder / backup_file.DATABASE}")) as database:
+                migrate.migrate(database)
+                yield from _every_row(database, public, (), reading)
+        except NodeError as cause:
+            yield _fault("backup", cause)
+
+
+def _every_row(
+    database: Database, public: frozenset[str], links: Collection[str], reading: Progress
+) -> Iterator[Finding]:
+    places = 0
+    try:
+        with backup.still(database) as tx:
+            counted = backup.amounts(tx)
+            total = sum(counted[name] for name in ("object", "object_history", "quarantine"))
+            with reading("reading every row", total) as step:
+                for found in damage.examine(tx, public=public, links=links, step=step):
+                    places += 1
+                    if places <= MOST_PLACES:
+                        text = f"{found.place}: {found.text}"
+                        yield Finding("data", text, BROKEN, _LOSS if places == 1 else "")
+    except NodeError as cause:
+        yield _fault("data", cause)
+        return
+    if places > MOST_PLACES:
+        yield Finding("data", f"and {amount(places - MOST_PLACES, 'place')} more", BROKEN)
+    elif not places:
+        yield Finding("data", f"{amount(total, 'body', 'bodies')} and all that stands beside them: sound")
 
 
 def _agreements(settings: Settings, now: int) -> Iterator[Finding]:
@@ -129,3 +197,6 @@ def _durability(tx: Tx) -> str:
 def _fault(name: str, cause: NodeError) -> Finding:
     code = exit_code(cause)
     return Finding(name, cause.problem, WRONG_CALL if code == 1 else code, remedy_of(cause))
+
+
+_LOSS = "Stop the node, keep this database, and restore the newest backup in which this is sound."

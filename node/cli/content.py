@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, cast
 
 import click
 
@@ -21,28 +21,64 @@ from node.audit import log
 from node.cli.asked import Command, Group
 from node.cli.context import Context, with_context
 from node.cli.exits import DONE, INCOMPLETE
-from node.cli.importing import Imported, import_stream
-from node.cli.printing import Printer, Value, amount, utc
+from node.cli.importing import Imported, import_stream, print_refusals
+from node.cli.importing_medallion import import_data
+from node.cli.printing import Printer, amount, utc
 from node.errors import InvalidObject, UsageError
-from node.exchange import egress
+from node.exchange import egress, flagged
 from node.exchange.ingress import Source
 from node.store import catalog, highwater
 from node.store.catalog import Collection, Definition
 from node.store.database import Tx
 
-SHOWN = 20
-
 
 @click.command("import", cls=Command)
-@click.argument("name", metavar="COLLECTION")
-@click.argument("file", type=click.File("rb"))
+@click.argument("given", metavar="COLLECTION FILE", nargs=-1)
 @click.option("--restate", is_flag=True, help="Let our own versions be replaced under their date.")
+@click.option(
+    "--medallion",
+    "data",
+    type=click.File("rb"),
+    metavar="FILE",
+    help="The data file of medallion's memory backend, with all its collections.",
+)
+@click.option(
+    "--map",
+    "mapped",
+    multiple=True,
+    metavar="THEIRS=OURS",
+    help="With --medallion: which of its collections (id or title) goes into which of ours.",
+)
 @with_context
-def import_(context: Context, name: str, file: BinaryIO, restate: bool) -> int:
+def import_(
+    context: Context, given: tuple[str, ...], restate: bool, data: BinaryIO | None, mapped: tuple[str, ...]
+) -> int:
     """Take a bundle, an envelope or lines of objects (NDJSON) into a collection; - is standard input.
 
     gzip is noticed by itself. Objects come in as their exact bytes. Exit code 3: some were refused.
+
+    With --medallion FILE, which may be followed by those of our COLLECTIONS that alone shall be filled, a
+    collection of medallion goes into ours of the same id, alias or title; into an empty one with its dates.
     """
+    if data is not None:
+        return import_data(context, data, only=given, mapped=mapped, restate=restate, size=_size(data))
+    name, file = _collection_and_file(given, mapped)
+    return _import_file(context, name, file, restate=restate)
+
+
+def _collection_and_file(given: tuple[str, ...], mapped: tuple[str, ...]) -> tuple[str, BinaryIO]:
+    remedy = "stixnode import --help"
+    if mapped:
+        raise UsageError("--map goes with --medallion only.", remedy=remedy)
+    if len(given) < 2:
+        raise UsageError(f"Missing argument {'FILE' if given else 'COLLECTION'!r}.", remedy=remedy)
+    if len(given) > 2:
+        raise UsageError(f"Got unexpected extra argument ({given[2]}).", remedy=remedy)
+    called = click.get_current_context()
+    return given[0], cast("BinaryIO", click.File("rb").convert(given[1], click.Argument(["file"]), called))
+
+
+def _import_file(context: Context, name: str, file: BinaryIO, *, restate: bool) -> int:
     out, place = context.out, getattr(file, "name", "-")
     with context.database.reading() as tx:
         collection = context.collection(tx, name)
@@ -104,10 +140,11 @@ def collection() -> None:
 @click.option("--description", default="", help="One or two sentences for those who choose a collection.")
 @click.option(
     "--validation",
-    type=click.Choice(("schema", "structure")),
+    type=click.Choice(("structure", "schema", "full")),
     default="schema",
     show_default=True,
-    help="schema: what fails the schemas of STIX is refused; structure: it is kept and flagged.",
+    help="schema: what fails the schemas of STIX is refused; structure: it is kept and flagged; full: what"
+    " fails any other MUST of STIX is refused too, patterns included.",
 )
 @click.option(
     "--keep-days", type=click.IntRange(0), default=0, help="Erase content after so many days; 0: never."
@@ -173,6 +210,7 @@ def show_collection(context: Context, name: str) -> int:
             for each in accounts.list_accounts(tx)
         }
         number = egress.amount(tx, one)[0]
+        failing = flagged.amount(tx, one) if one.validation == "structure" else 0
     links = [link.name for link in context.settings.links if link.collection == one.alias]
     readers = [account for account, grant in rights.items() if grant.can_read]
     writers = [account for account, grant in rights.items() if grant.can_write]
@@ -184,7 +222,7 @@ def show_collection(context: Context, name: str) -> int:
             ("id", one.id),
             ("address", f"{context.settings.node.public_url}/api/collections/{one.id}/"),
             ("objects", f"{number:,}, newest added {context.local(one.last_added or None)}"),
-            ("validation", one.validation),
+            ("validation", one.validation + (f", {amount(failing, 'object')} flagged" if failing else "")),
             ("kept", _kept(one)),
             ("listed", "to everybody" if one.listed else "to those who may read or write it"),
             ("read by", ", ".join(readers) or "no account"),
@@ -192,7 +230,8 @@ def show_collection(context: Context, name: str) -> int:
             ("links", ", ".join(links) or "none"),
         ],
     )
-    out.record("collection", **_fields(one, number), readers=readers, writers=writers, links=links)
+    fields = _fields(one, number) | {"flagged": failing}
+    out.record("collection", **fields, readers=readers, writers=writers, links=links)
     out.next(f"stixnode import {one.alias} FILE", f"stixnode export {one.alias} --out FILE")
     return out.summary(DONE)
 
@@ -200,15 +239,7 @@ def show_collection(context: Context, name: str) -> int:
 def _print_import(out: Printer, collection: Collection, found: Imported) -> int:
     counted = ", ".join(f"{number:,} {name}" for name, number in sorted(found.counts.items()))
     out.line(f"{amount(found.read, 'object')} read into {collection.alias}: {counted or 'nothing to do'}")
-    if found.refusals:
-        more = len(found.refusals) > SHOWN
-        out.line(f"refused{f', the first {SHOWN} of {len(found.refusals):,}' if more else ''}:")
-    for one in found.refusals[:SHOWN]:
-        out.line(f"  {one.stix_id}{f' of {one.version}' if one.version else ''}: {one.reason}")
-        out.line(f"    {one.message}")
-    for one in found.refusals:
-        fields: dict[str, Value] = {"number": one.number, "id": one.stix_id, "version": one.version}
-        out.record("refused", **fields, reason=one.reason, message=one.message)
+    print_refusals(out, found.refusals)
     out.next(f"stixnode collection show {collection.alias}", "stixnode plan")
     return out.summary(
         INCOMPLETE if found.refusals else DONE,

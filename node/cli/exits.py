@@ -56,6 +56,9 @@ CODES: tuple[tuple[type[NodeError], int], ...] = (
     (LockHeld, LOCKED),
 )
 
+# What SQLite says of a file whose pages are wrong, and we of a backup that is not what was written.
+_DAMAGED = re.compile(r"malformed|file is not a database|is no whole backup")
+
 # What PostgreSQL's client says while it connects; it gives no code there, only words.
 _CONNECTING: tuple[tuple[re.Pattern[str], int, str], ...] = (
     (
@@ -85,6 +88,8 @@ def exit_code(error: NodeError) -> int:
     """The code with which a command ends that was ended by this error."""
     if isinstance(error, StoreError) and (fault := _fault(error)) is not None:
         return fault[0]
+    if isinstance(error, StoreError) and _DAMAGED.search(error.problem):
+        return BROKEN
     if isinstance(error, ProcessEnded):
         return error.code if error.code in MEANINGS and error.code != DONE else ERROR
     if isinstance(error, PartnerRefused):

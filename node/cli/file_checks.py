@@ -43,22 +43,32 @@ class Finding:
 def look_at_files(settings: Settings, *, now: int) -> Iterator[Finding]:
     """What is found of each file that the configuration names."""
     if settings.server.tls_certificate is not None and settings.server.tls_private_key is not None:
-        yield from _tls(settings, settings.server.tls_certificate, settings.server.tls_private_key, now)
+        yield from _tls(
+            settings, "[server]", settings.server.tls_certificate, settings.server.tls_private_key, now
+        )
     if settings.database.password_file is not None:
         yield from _secret("[database]", settings.database.password_file)
+    mail = settings.alerts.mail
+    if mail is not None and mail.password_file is not None:
+        yield from _secret("[alerts]", mail.password_file, "smtp_password_file")
+    if settings.alerts.secret_file is not None:
+        yield from _secret("[alerts]", settings.alerts.secret_file, "webhook_secret_file")
     for partner in settings.partners:
         place = f"[partner.{partner.name}]"
         if partner.tls_ca is not None:
             issuer = Path(partner.tls_ca)
             content, fault = _read(f"{place} tls_ca", issuer)
             yield from [fault] if fault else _issuer(f"{place} tls_ca", issuer, content)
+        if partner.tls_certificate is not None and partner.tls_private_key is not None:
+            shown, key = Path(partner.tls_certificate), Path(partner.tls_private_key)
+            yield from _tls(settings, place, shown, key, now)
         if partner.password_file is not None:
             yield from _secret(place, Path(partner.password_file))
 
 
-def _tls(settings: Settings, certificate: Path, key: Path, now: int) -> Iterator[Finding]:
-    shown, no_certificate = _read("[server] tls_certificate", certificate)
-    secret, no_key = _read("[server] tls_private_key", key)
+def _tls(settings: Settings, place: str, certificate: Path, key: Path, now: int) -> Iterator[Finding]:
+    shown, no_certificate = _read(f"{place} tls_certificate", certificate)
+    secret, no_key = _read(f"{place} tls_private_key", key)
     if no_certificate or no_key:
         yield from (fault for fault in (no_certificate, no_key) if fault)
         return
@@ -84,7 +94,7 @@ def _tls(settings: Settings, certificate: Path, key: Path, now: int) -> Iterator
         yield Finding("tls", f"{certificate} ended {until}", WRONG_CALL, "Install a new certificate.")
     else:
         yield Finding("tls", f"{certificate} and its key belong together, valid until {until}")
-    yield from _open_to_others("[server] tls_private_key", key)
+    yield from _open_to_others(f"{place} tls_private_key", key)
 
 
 def _issuer(place: str, file: Path, content: bytes) -> Iterator[Finding]:
@@ -97,16 +107,16 @@ def _issuer(place: str, file: Path, content: bytes) -> Iterator[Finding]:
     yield Finding("tls", f"{place}: {file}, certificates: {number}")
 
 
-def _secret(place: str, file: Path) -> Iterator[Finding]:
-    content, fault = _read(f"{place} password_file", file)
+def _secret(place: str, file: Path, key: str = "password_file") -> Iterator[Finding]:
+    content, fault = _read(f"{place} {key}", file)
     if fault:
         yield fault
     elif not content.strip():
         remedy = "Write the password or token into it, alone."
-        yield Finding("secret", f"{place} password_file: {file} is empty", WRONG_CALL, remedy)
+        yield Finding("secret", f"{place} {key}: {file} is empty", WRONG_CALL, remedy)
     else:
-        yield Finding("secret", f"{place} password_file: {file} can be read")
-        yield from _open_to_others(f"{place} password_file", file)
+        yield Finding("secret", f"{place} {key}: {file} can be read")
+        yield from _open_to_others(f"{place} {key}", file)
 
 
 def _open_to_others(place: str, file: Path) -> Iterator[Finding]:

@@ -250,10 +250,21 @@ name = {name}
 #tls_minimum = "1.2"                  # or "1.3"
 #behind_proxy = []                    # addresses of our own proxy, if TLS ends there
 #workers = 1                          # processes that answer
+#log_requests = true                  # a line on stderr for each request; false: for failures of ours only
 
 [database]
 #url = "sqlite:///stixnode.db"        # relative to data_dir; or postgresql://stixnode@db/stixnode
 #password_file = ""                   # for PostgreSQL
+
+[alerts]                              # who is told when something is wrong; docs/alerts.md
+#mail_to = []                         # such as ["duty@north.example"]; then the next two are needed
+#mail_from = ""                       # such as stixnode@north.example
+#smtp_url = ""                        # smtps://HOST:465, or smtp://HOST:587 for STARTTLS; NAME@HOST to log in
+#smtp_password_file = ""              # the password for that name
+#webhook_url = ""                     # takes a POST of JSON for each alert
+#webhook_secret_file = ""             # what it asks for, sent as Authorization: Bearer
+#heartbeat_url = ""                   # asked every minute while all is well; its silence means us
+#repeat_after_minutes = 60            # a fault that lasts is told again; 0 = never
 
 [limits]                              # the first three are for each account; 0 = off
 #requests_per_second = 200
@@ -262,6 +273,7 @@ name = {name}
 #max_content_length = 104857600       # bytes of one request; shown to TAXII clients
 #max_object_bytes = 1048576           # bytes of one STIX object
 #page_size = 1000                     # objects in one page, unless the client asks for fewer
+#page_cache_bytes = 67108864          # memory of each process for pages served before; 0 = off
 
 # One table for each partner, called as the agreement calls that party. Take the # away from what you need.
 #[partner.south]
@@ -270,6 +282,8 @@ name = {name}
 #username = ""                        # our account there ...
 #password_file = ""                   # ... and the file with its password or token, such as secrets/south
 #tls_ca = ""                          # trust only this issuer for them; leave out for a public one
+#tls_certificate = ""                 # what we show to a server that asks who connects ...
+#tls_private_key = ""                 # ... and its key, PKCS#8 without a password
 #agreements = []                      # such as ["agreements/AGR-2026-01.toml"]; nothing crosses without
 #paused = false                       # true: nothing in, nothing out, nothing served; links keep their place
 

@@ -27,7 +27,7 @@ from node.errors import NodeError
 # Section of the help -> command -> (where it is, what the help says of it).
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Every day": {
-        "status": ("review:status", "Say what works, what does not, and what waits for a person."),
+        "status": ("status:status", "Say what works, what does not, and what waits for a person."),
         "explain": ("review:explain", "Say where an object is, who got it, and who did not and why."),
         "quarantine": ("review:quarantine", "List, show, accept and discard objects set aside."),
         "stop": ("partners:stop", "Close a partner at once, both ways, and what we serve it."),
@@ -59,6 +59,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "serve": ("node:serve", "Run the server alone."),
         "work": ("node:work", "Run the worker alone."),
         "check": ("node:check", "Look whether configuration and database are sound."),
+        "backup": ("backups:backup", "Write the whole node into one file while it runs."),
+        "restore": ("backups:restore", "Make a node again from a backup."),
         "demo": ("demo.command:demo", "Run two nodes here that exchange."),
         "version": ("node:version", "Say which version this is."),
     },
@@ -183,7 +185,7 @@ def stixnode(context: click.Context) -> int:
     """
     if context.invoked_subcommand is not None:
         return DONE
-    screen = importlib.import_module("node.cli.review").screen
+    screen = importlib.import_module("node.cli.status").screen
     return int(context.invoke(screen))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import platform
 import re
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -17,10 +19,12 @@ from node.cli import checks, founding
 from node.cli.asked import Command
 from node.cli.context import Context, os_name, with_context
 from node.cli.exits import ATTENTION, DONE, most_serious
+from node.cli.file_checks import Finding
 from node.cli.partner_rounds import code_of, holder_of_leases, opener, print_rounds, run_rounds, sentence
 from node.cli.printing import amount, clean
 from node.cli.processes import run_together
-from node.errors import UsageError
+from node.cli.watching import alerting, try_channels
+from node.errors import ConfigError, UsageError
 from node.sync.reports import Report
 from node.sync.worker import Worker
 
@@ -106,14 +110,18 @@ def serve(context: Context, host: str | None, port: int | None, workers: int | N
 def work(context: Context, once: bool) -> int:
     """Run the worker: rounds of all links when they are due, until a signal says to stop."""
     if once:
-        return print_rounds(context.out, run_rounds(context, context.links(None)))
+        code = print_rounds(context.out, run_rounds(context, context.links(None)))
+        alerting(context.settings, context.database, holder_of_leases())()
+        return code
     _log_to_stderr()
+    holder = holder_of_leases()
     worker = Worker(
         door=context.door,
         open_client=opener(context.settings),
-        holder=holder_of_leases(),
+        holder=holder,
         now=clock.now,
         on_report=_note,
+        tend=alerting(context.settings, context.database, holder, started=clock.now()),
     )
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: worker.stop())
@@ -137,9 +145,12 @@ def run(context: Context) -> int:
 
 
 @click.command(cls=Command)
+@click.argument("backup", metavar="[BACKUP]", required=False, type=click.Path(path_type=Path))
+@click.option("--read-data", is_flag=True, help="Read every row too, and compare it with its body.")
+@click.option("--alerts", "tries_alerts", is_flag=True, help="Also send a test by each way of [alerts].")
 @with_context
-def check(context: Context) -> int:
-    """Look whether configuration, agreements and database are sound; change nothing.
+def check(context: Context, backup: Path | None, read_data: bool, tries_alerts: bool) -> int:
+    """Look whether configuration, agreements and database are sound, or a backup; change nothing.
 
     \b
     Exit codes:
@@ -148,11 +159,19 @@ def check(context: Context) -> int:
       4   the database does not take our password
       5   the database is not to be reached
       6   an agreement has ended
-      12  the database went back in time, or links are paused because it did
+      12  the database went back in time, or links are paused because it did; it or the backup is damaged
     """
     out, codes = context.out, []
     remedies: list[str] = []
-    for found in checks.look(context.asked.config, now=clock.now()):
+    reading = out.progress if read_data else None
+    findings = (
+        checks.look(context.asked.config, now=clock.now(), reading=reading)
+        if backup is None
+        else checks.look_at_backup(backup, reading=reading)
+    )
+    if tries_alerts and backup is None:
+        findings = itertools.chain(findings, _channels(context))
+    for found in findings:
         codes.append(found.code)
         remedies.append(found.remedy)
         mark = "FAIL " if found.code != DONE else "note " if found.note else "ok   "
@@ -169,7 +188,8 @@ def check(context: Context) -> int:
         )
     code = most_serious(codes)
     resumes = [found[0] for found in (_RESUME.search(each) for each in remedies) if found]
-    out.next(*resumes or ["stixnode status" if code == DONE else "stixnode check, when that is corrected"])
+    well = "stixnode status" if backup is None else f"stixnode restore {backup} DIR"
+    out.next(*resumes or [well if code == DONE else "stixnode check, when that is corrected"])
     return out.summary(code)
 
 
@@ -181,6 +201,13 @@ def version(context: Context) -> int:
     context.out.line(f"stixnode {__version__} (Python {python})")
     context.out.record("stixnode", version=__version__, python=python)
     return context.out.summary(DONE)
+
+
+def _channels(context: Context) -> Iterator[Finding]:
+    try:
+        yield from try_channels(context.settings, now=clock.now())
+    except ConfigError:
+        return  # told already
 
 
 def _serving(context: Context, address: tuple[str, int], workers: int) -> list[str]:

@@ -165,7 +165,7 @@ def _set(context: Context, partner: str, *, paused: bool, reason: str, act: str)
     context.door  # noqa: B018 - new links get their rows before anything is set for all of them
 
     def work(tx: Tx) -> None:
-        number = links.set_paused(tx, partner, paused=paused, reason=reason)
+        number = links.set_paused(tx, partner, paused=paused, reason=reason, now=clock.now())
         details: log.Details = {"links": number, "reason": reason}
         log.record(tx, now=clock.now(), actor=actor, act=act, subject=f"partner:{partner}", details=details)
 

@@ -21,14 +21,16 @@ from typing import Any, Protocol
 import click
 
 from node import __version__
-from node.clock import MICROSECONDS, taxii_time
+from node.clock import ago as ago
+from node.clock import duration as duration
+from node.clock import taxii_time
 
 Value = str | int | bool | None | Sequence[Any] | Mapping[str, Any]
 
 _WIDE = 10_000  # columns, where no terminal says how wide it is
 # Commands that work on one node, as they stand in our texts.
 _COMMAND = re.compile(
-    r"\bstixnode (?=(account|agreement|check|collection|explain|export|import|person|plan|pull|push"
+    r"\bstixnode (?=(account|agreement|backup|check|collection|explain|export|import|person|plan|pull|push"
     r"|quarantine|resume|run|serve|status|stop|sync|token|undelete|work)\b)"
 )
 
@@ -54,22 +56,6 @@ def clean_lines(text: str) -> str:
 def amount(number: int, noun: str, many: str = "") -> str:
     """`1 object`, `8,023 objects`."""
     return f"{number:,} {noun if number == 1 else many or noun + 's'}"
-
-
-def ago(moment: int | None, now: int) -> str:
-    """How long ago a moment was, roughly: `20 s ago`, `3 h ago`, `never`."""
-    if moment is None:
-        return "never"
-    return f"{duration((now - moment) // MICROSECONDS)} ago"
-
-
-def duration(seconds: int) -> str:
-    """A length of time in its largest fitting unit: `20 s`, `14 min`, `7 h`, `12 days`."""
-    seconds = max(seconds, 0)
-    for length, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} s"
 
 
 def with_config(text: str, config: str | None) -> str:

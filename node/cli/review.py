@@ -1,8 +1,7 @@
-"""`stixnode status`, `explain`, `quarantine`, `undelete`, and the screen of a bare `stixnode`."""
+"""`stixnode explain`, `quarantine` and `undelete`: one object, and what waits for a person."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping
 
@@ -13,16 +12,13 @@ from node import clock
 from node.audit import log
 from node.cli.asked import Command, Group
 from node.cli.context import Context, with_context
-from node.cli.exits import ATTENTION, DONE
-from node.cli.printing import Printer, Value, ago, amount, duration, utc
-from node.cli.standing import LinkStanding, Need, Standing, standing
-from node.config import Settings, find_config
-from node.errors import ConfigError, UsageError
+from node.cli.exits import DONE
+from node.cli.printing import Value, ago, amount, utc
+from node.errors import UsageError
 from node.exchange import ingress, removal, sessions
 from node.exchange import quarantine as set_aside
 from node.exchange.quarantine import Entry
-from node.sharing.agreements import Agreement, in_force
-from node.sharing.links import Link, PartnerBinding
+from node.sharing.links import Link
 from node.stix.decoding import ID
 from node.store import catalog, owners
 from node.store.database import Tx
@@ -30,53 +26,8 @@ from node.sync import bookmarks
 from node.sync import explain as explaining
 
 ACCEPTERS = ("operator", "approver")
-MOST_NEEDS = 3
-VERBS = (
-    ("status", "what works, what does not, what waits for a person"),
-    ("explain ID", "where an object is, who got it, who did not and why"),
-    ("quarantine list", "what was set aside for a person"),
-    ("plan [LINK]", "what would cross, and why not"),
-    ("sync [LINK]", "do one round now"),
-    ("import COLLECTION FILE", "take objects in"),
-    ("stop PARTNER", "close a partner at once"),
-    ("resume PARTNER", "open it again"),
-    ("account add NAME", "let a SOC team in"),
-    ("run", "server and worker together"),
-)
 _MOMENT = re.compile(r"(?<!version )\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 _INDENT = 2
-
-
-@click.command(cls=Command)
-@with_context
-def status(context: Context) -> int:
-    """Say what works, what does not, and what waits for a person.
-
-    Exit code 7: something needs a person.
-    """
-    out, now, settings = context.out, clock.now(), context.settings
-    with context.database.reading() as tx:
-        found = standing(tx, settings, now=now)
-    code = ATTENTION if found.needs else DONE
-    out.line(f"{_title(settings)}, {context.local(now)}{'   EXERCISE' if settings.node.exercise else ''}")
-    out.record(
-        "node",
-        name=settings.node.name,
-        title=settings.node.title,
-        exercise=settings.node.exercise,
-        at=utc(now),
-    )
-    for partner in settings.partners:
-        _print_partner(out, partner, found, now=now)
-    _print_needs(out, found.needs)
-    readers = [f"{one.account} {_read(context, one.last_poll, one.created, now)}" for one in found.readers]
-    out.line(
-        f"our readers         {'   '.join(readers) or 'none; stixnode account add NAME --read COLLECTION'}"
-    )
-    for one in found.readers:
-        out.record("reader", account=one.account, last_poll=utc(one.last_poll))
-    out.next(found.needs[0].command if found.needs else "nothing needs you")
-    return out.summary(code, needs=len(found.needs))
 
 
 @click.command(cls=Command)
@@ -240,61 +191,6 @@ def undelete(context: Context, stix_id: str) -> int:
     return out.summary(DONE)
 
 
-@with_context
-def screen(context: Context) -> int:
-    """What a bare `stixnode` shows: what needs somebody, then the main verbs."""
-    out = context.out
-    try:
-        find_config(context.asked.config, os.environ)
-    except ConfigError:
-        out.line("There is no node here yet.")
-        _print_verbs(out)
-        out.next("stixnode init DIR")
-        return out.summary(DONE)
-    settings = context.settings
-    with context.database.reading() as tx:
-        found = standing(tx, settings, now=clock.now())
-    out.line(f"{_title(settings)}{'   EXERCISE' if settings.node.exercise else ''}")
-    out.record("node", name=settings.node.name, exercise=settings.node.exercise)
-    _print_needs(out, found.needs[:MOST_NEEDS])
-    if len(found.needs) > MOST_NEEDS:
-        out.line(f"                    and {len(found.needs) - MOST_NEEDS} more: stixnode status")
-    _print_verbs(out)
-    out.next(found.needs[0].command if found.needs else "stixnode --help")
-    return out.summary(DONE, needs=len(found.needs))
-
-
-def _print_partner(out: Printer, partner: PartnerBinding, found: Standing, *, now: int) -> None:
-    agreed = ", ".join(_agreed(one, now) for one in partner.agreements) or "no agreement: nothing crosses"
-    desk = next((one.parties[partner.name] for one in partner.agreements), None)
-    duty = "" if desk is None else f"   duty {desk.duty_phone}, {desk.duty_hours}"
-    out.line(f"{partner.name}   {agreed}{duty}")
-    theirs = [each for each in found.links if each.link.partner == partner.name]
-    rows = [
-        (
-            f"{each.link.flow}/{each.link.direction}",
-            each.word.upper() if each.word == "failing" else each.word,
-            each.text,
-        )
-        for each in theirs
-    ]
-    out.table(("", "", ""), rows, indent=2)
-    for each in theirs:
-        out.record("link", **_link_fields(each))
-
-
-def _print_needs(out: Printer, needs: list[Need]) -> None:
-    if not needs:
-        out.line("waits for a person  nothing")
-    for number, need in enumerate(needs):
-        out.line(f"{'waits for a person' if number == 0 else '':18}  {need.text}   {need.command}")
-        out.record("need", text=need.text, command=need.command)
-
-
-def _print_verbs(out: Printer) -> None:
-    out.table(("", ""), [(f"stixnode {verb}", text) for verb, text in VERBS], indent=2)
-
-
 def _decide(
     context: Context,
     entries: tuple[str, ...],
@@ -324,41 +220,12 @@ def _decide(
     return out.summary(DONE, entries=len(entries))
 
 
-def _title(settings: Settings) -> str:
-    name, title = settings.node.name, settings.node.title
-    return name if title == name else f"{name} ({title})"
-
-
-def _agreed(one: Agreement, now: int) -> str:
-    left = "ended" if now >= one.ends else "not in force yet"
-    if in_force(one, now):
-        left = f"{duration((one.ends - now) // clock.MICROSECONDS)} left"
-    return f"{one.id} r{one.revision}, {left}"
-
-
-def _read(context: Context, last_poll: int | None, created: int, now: int) -> str:
-    return f"NEVER since {context.local(created)}" if last_poll is None else ago(last_poll, now)
-
-
 def _laid_out(body: bytes) -> str:
     """The body with line ends and indents between its parts, which stay as they are; "" if it is no JSON."""
     try:
         return msgspec.json.format(body, indent=_INDENT).decode()
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return ""
-
-
-def _link_fields(each: LinkStanding) -> dict[str, Value]:
-    moments = {
-        name: utc(value) if name.startswith("last_") else value for name, value in each.figures.items()
-    }
-    return {
-        "name": each.link.name,
-        "state": each.word,
-        "text": each.text,
-        "needs": each.need is not None,
-        **moments,
-    }
 
 
 def _fields(one: Entry) -> dict[str, Value]:

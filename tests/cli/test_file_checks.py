@@ -72,3 +72,18 @@ def test_an_issuer_that_is_no_certificate_fails_the_check(desk: Desk):
 
     assert answer.code == 2
     assert "holds no certificate" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("key", "code", "said"),
+    [("one", 0, "belong together, valid until"), ("two", 2, "do not belong together")],
+)
+def test_a_certificate_for_a_partner_and_its_key_are_looked_at(desk: Desk, key: str, code: int, said: str):
+    a_certificate(desk.folder, "one")
+    a_certificate(desk.folder, "two")
+    desk.with_partner(more=f'tls_certificate = "one.pem"\ntls_private_key = "{key}.key"')
+
+    answer = desk.run("check")
+
+    assert said in answer.out
+    assert answer.code == code

@@ -85,7 +85,7 @@ def test_status_shows_partner_agreement_and_duty_desk(desk: Desk):
 def test_status_names_readers_that_never_came(desk: Desk):
     desk.run("account", "add", "soc", "--read", "indicators")
 
-    assert "soc NEVER since " in desk.run("status").out
+    assert "soc  indicators  NEVER since " in desk.run("status").out
     assert desk.run("status", "--json").of("reader") == [
         {"type": "reader", "account": "soc", "last_poll": None}
     ]

@@ -68,12 +68,12 @@ def test_a_link_that_works_and_brings_nothing_is_idle(desk: Desk):
     assert (found.links[0].word, found.needs) == ("idle", [])
 
 
-def test_a_link_whose_worker_stopped_is_failing(desk: Desk):
+def test_a_link_whose_worker_stopped_is_stale(desk: Desk):
     with opened_with(desk, "in") as node:
         note(node, lambda tx: links.note_success(tx, "south/indicators/in", now=moment(), new=True))
         found = seen(node, later=7 * HOUR)
 
-    assert found.links[0].word == "failing"
+    assert found.links[0].word == "stale"
     assert "no round since 7 h ago" in found.needs[0].text
 
 
@@ -136,7 +136,7 @@ def test_a_partner_without_an_account_needs_one(desk: Desk):
     assert found.needs[0].command == "stixnode account add south --partner south"
 
 
-def test_a_partner_that_does_not_fetch_what_waits_is_failing(desk: Desk):
+def test_a_partner_that_does_not_fetch_what_waits_is_stale(desk: Desk):
     desk.with_partner(flow=fetched_by_south())
     desk.run("account", "add", "south", "--partner", "south")
     desk.run("import", "indicators", "-", stdin=a_bundle(old_indicator(author=NORTH_ID)))
@@ -150,7 +150,7 @@ def test_a_partner_that_does_not_fetch_what_waits_is_failing(desk: Desk):
         "they have never fetched, 1 waiting",
         [],
     )
-    assert late.links[0].word == "failing"
+    assert late.links[0].word == "stale"
     assert late.needs[0].command == "call the duty desk of south"
 
 

@@ -10,8 +10,8 @@ from node.cli.partner_rounds import code_of
 from node.clock import now
 from node.errors import PartnerRefused, PartnerUnreachable
 from node.sync import bookmarks
+from node.sync.leases import take_lease
 from node.sync.reports import PullReport, PushReport, ServeReport, Stop
-from node.sync.worker import take_lease
 from tests.cli.desk import Desk, a_bundle, both_carried_by_north, fetched_by_south, old_indicator
 from tests.support.builders import NORTH_ID, SOUTH_ID
 from tests.support.partner import COLLECTION, Canned, simulated_partner
