@@ -8,11 +8,11 @@ JOBS   ?= 2
 BIN     = $(VENV)/bin
 INSTALL = $(VENV)/.installed
 
-.PHONY: help env demo test check bench histories
+.PHONY: help env demo test check conformance bench histories torture fuzz
 .DEFAULT_GOAL = help
 
 help:              ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 env: $(INSTALL)    ## make .venv with all packages; again when pyproject.toml has changed
 
@@ -45,5 +45,19 @@ check: env         ## format, lint, types, import contracts, architecture tests
 histories: env     ## search histories of two nodes for one that does not converge [HISTORIES=100000]
 	HISTORIES=$(or $(HISTORIES),10000) $(BIN)/python -m pytest -q -n $(JOBS) tests/histories
 
-bench: env         ## measure, as ratios against a floor in the same process
-	$(BIN)/python -m tests.bench
+# POWER: at how many instants the power is cut; 200 of them are in `make test`.
+torture: env       ## kill the processes, cut the power, crowd the node [POWER=2000]
+	POWER=$(or $(POWER),2000) $(BIN)/python -m pytest -q -n $(JOBS) tests/torture
+
+# FUZZ: examples of each kind; a small sample is in `make test`.
+fuzz: env          ## send hostile requests at random, and what the OpenAPI description allows [FUZZ=3000]
+	FUZZ=$(or $(FUZZ),1000) $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests/taxii/test_fuzz.py tests/taxii/test_fuzz_bodies.py
+	FUZZ=40 $(BIN)/python -m pytest -q -n $(JOBS) tests/taxii/test_fuzz_schemathesis.py
+
+# TARGET: sqlite, postgresql (both unless it is given), or medallion, to see where the reference server differs.
+conformance: env   ## every requirement of TAXII 2.1 against the node, counted [TARGET=medallion]
+	$(BIN)/python -m tests.conformance $(if $(TARGET),--target '$(TARGET)')
+
+# SCALE: a made-up collection of so many objects instead of ATT&CK. ON=postgresql for the other database.
+bench: env         ## measure, as ratios against a floor in the same process [SCALE=1000000 ON=postgresql]
+	$(BIN)/python -m tests.bench $(if $(SCALE),--scale '$(SCALE)') $(if $(filter postgresql,$(ON)),--postgresql)

@@ -85,4 +85,20 @@ def local_time(microseconds: int, zone: str) -> str:
     return f"{moment.day} {moment:%b %Y %H:%M %Z}"
 
 
+def ago(moment: int | None, now: int) -> str:
+    """How long ago a moment was, roughly: `20 s ago`, `3 h ago`, `never`."""
+    if moment is None:
+        return "never"
+    return f"{duration((now - moment) // MICROSECONDS)} ago"
+
+
+def duration(seconds: int) -> str:
+    """A length of time in its largest fitting unit: `20 s`, `14 min`, `7 h`, `12 days`."""
+    seconds = max(seconds, 0)
+    for length, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
 _ORIGIN = datetime(1970, 1, 1)  # noqa: DTZ001  of the same kind as what is read, which is all in UTC

@@ -2,8 +2,8 @@
 
 Rule    The file wires and may only tighten; what may cross stands in the agreements. A key that is
         not known, or not yet enforced, stops the node. No secret stands in it, only paths of files
-        that hold one. `STIXNODE_SECTION__KEY` overrides a key of [node], [server], [database] and
-        [limits], and of nothing else, so that no environment can widen what crosses.
+        that hold one. `STIXNODE_SECTION__KEY` overrides a key of [node], [server], [database], [limits]
+        and [alerts], and of nothing else, so that no environment can widen what crosses.
 
 Reads   The file, the agreements it names, and the environment it is given. Writes nothing.
 """
@@ -51,6 +51,7 @@ from node.sharing.tables import (
     report_missing,
     wrong_value,
 )
+from node.sync.alert_settings import AlertSettings, read_alerts
 
 SYSTEM_CONFIG = Path("/etc/stixnode/config.toml")
 
@@ -76,7 +77,7 @@ class NodeSettings:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Where the server listens: (host, port) pairs, TLS files, and our own proxy's addresses."""
+    """Where the server listens: (host, port) pairs, TLS files, our own proxy's addresses; what it logs."""
 
     listen: tuple[tuple[str, int], ...]
     tls_certificate: Path | None
@@ -84,6 +85,7 @@ class ServerSettings:
     tls_minimum: Literal["1.2", "1.3"]
     behind_proxy: tuple[str, ...]
     workers: int
+    log_requests: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ class Settings:
     limits: Limits
     links: tuple[Link, ...]
     parties: Parties
+    alerts: AlertSettings
 
 
 def find_config(option: str | None, environ: Mapping[str, str]) -> Path:
@@ -172,6 +175,7 @@ def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
     if limits.max_object_bytes > limits.max_content_length:
         text = "it is more than max_content_length, so no object of that size could arrive"
         problems.append(Problem(f"{file}, [limits] max_object_bytes", text, "Make it smaller."))
+    alerts = read_alerts(top.get("alerts", {}), file, path.parent, problems)
     load = _agreement_files(path.parent, problems)
     bindings = tuple(
         read_partner(name, table, file, path.parent, load, problems)
@@ -190,7 +194,7 @@ def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
         problem = "\n".join(f"{file}, {line}" for line in cause.problem.split("\n"))
         raise ConfigError(problem, remedy=cause.remedy) from cause
     _check_reach(bindings, links, file)
-    return Settings(path, data_dir, node, public, server, database, bindings, limits, links, parties)
+    return Settings(path, data_dir, node, public, server, database, bindings, limits, links, parties, alerts)
 
 
 def overrides(environ: Mapping[str, str], problems: list[Problem]) -> list[tuple[str, str, Any]]:
@@ -295,6 +299,7 @@ def _server(table: object, file: str, folder: Path, problems: list[Problem]) -> 
         tls_minimum=keys.tls_minimum,
         behind_proxy=tuple(keys.behind_proxy),
         workers=keys.workers,
+        log_requests=keys.log_requests,
     )
 
 

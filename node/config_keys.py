@@ -4,7 +4,8 @@ Rule    A key stands here only if this version does what it says; those of later
         as `later` and refused. "" is the same as leaving a key out. `config.example.toml` shows
         every key, and a test compares its commented lines with the defaults here.
 
-Reads and writes nothing. The keys of [partner.NAME] are in `sharing/partners.py`.
+Reads and writes nothing. The keys of [partner.NAME] are in `sharing/partners.py`, those of
+[alerts] in `sync/alert_settings.py`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from node.sharing.tables import Section
+from node.sync.alert_settings import ALERTS
 
 FORMAT = 1
 MITRE = "identity--c78cb6e5-0c4b-4611-8297-d1b8b55e40b5"
@@ -29,6 +31,7 @@ class FileKeys(msgspec.Struct, forbid_unknown_fields=True):
     server: dict[str, Any] = {}
     database: dict[str, Any] = {}
     limits: dict[str, Any] = {}
+    alerts: dict[str, Any] = {}
     partner: dict[str, Any] = {}
 
 
@@ -59,6 +62,7 @@ class ServerKeys(msgspec.Struct, forbid_unknown_fields=True):
     tls_minimum: Literal["1.2", "1.3"] = "1.2"
     behind_proxy: list[str] = []
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    log_requests: bool = True
 
 
 class DatabaseKeys(msgspec.Struct, forbid_unknown_fields=True):
@@ -77,6 +81,7 @@ class Limits(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     max_content_length: Annotated[int, Meta(ge=1024)] = 104_857_600
     max_object_bytes: Annotated[int, Meta(ge=1024)] = 1_048_576
     page_size: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+    page_cache_bytes: Annotated[int, Meta(ge=0)] = 67_108_864
 
 
 FILE = Section(
@@ -85,7 +90,7 @@ FILE = Section(
         "partners": "Write one table [partner.NAME] for each.",
         "agreements": "Write it in [partner.NAME].",
     },
-    later=frozenset({"alerts", "backup"}),
+    later=frozenset({"backup"}),
 )
 _IDENTITIES = 'Write a list of ids such as ["identity--2f1b6c7a-54c6-4b0e-9d0a-3f6f4a1f0a01"].'
 NODE = Section(
@@ -106,6 +111,7 @@ SERVER = Section(
         "tls_certificate": "Write tls_certificate and tls_private_key, or our own proxy in behind_proxy.",
         "behind_proxy": 'Write a list of addresses or networks, such as ["10.0.0.5"].',
         "workers": "Write a whole number from 1 to 64.",
+        "log_requests": "Write true or false.",
     },
     mistakes={"host": "Write listen.", "port": "Write listen.", "trust_proxy": "Write behind_proxy."},
 )
@@ -115,4 +121,4 @@ DATABASE = Section(
     mistakes={"password": "Write password_file; a secret never stands in this file."},
 )
 LIMITS = Section(Limits)
-OVERRIDABLE = {"node": NODE, "server": SERVER, "database": DATABASE, "limits": LIMITS}
+OVERRIDABLE = {"node": NODE, "server": SERVER, "database": DATABASE, "limits": LIMITS, "alerts": ALERTS}

@@ -91,6 +91,7 @@ def test_a_bundle_holds_six_to_twelve_objects_of_content(path):
 
 @pytest.mark.parametrize("path", BUNDLES, ids=_name)
 def test_every_object_satisfies_the_validator_of_oasis(path):
+    """I-STIX-2: what we publish ourselves has every required property, and times in milliseconds."""
     results = [validate_instance(one, ValidationOptions(version="2.1")) for one in _objects(path)]
 
     assert [str(error) for result in results for error in result.errors] == []

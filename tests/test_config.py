@@ -259,7 +259,6 @@ def test_a_mistake_is_refused_by_name(tmp_path: Path, changes: dict[str, object]
 @pytest.mark.parametrize(
     "changes",
     [
-        {"alerts": {"mail_from": "a"}},
         {"backup": {"to": "/b"}},
         {"partner": a_partner(card="south.card")},
         {"partner": a_partner(networks=["198.51.100.0/24"])},

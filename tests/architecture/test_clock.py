@@ -25,6 +25,7 @@ READERS = (
     "node/cli/",
     "node/taxii/",
     "node/web.py",
+    "node/medallion_backend.py",
     "node/sync/worker.py",
     "node/sync/pull.py",  # each page of a run is judged at its own moment
     "node/sync/push.py",  # as is each batch

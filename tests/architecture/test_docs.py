@@ -12,6 +12,7 @@ from node.cli import main
 from tests.architecture.reading import ROOT
 
 PAPERS = ["README.md", "node/ARCHITECTURE.md"]
+DOCS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))
 
 
 def _below(group: click.Group) -> dict[str, click.Command]:
@@ -66,7 +67,7 @@ def test_every_command_is_described():
     assert [name for name, _ in _commands(_group()) if not re.search(rf"{name}(?![\w-])", papers)] == []
 
 
-@pytest.mark.parametrize("paper", [*PAPERS, "collections/README.md"])
+@pytest.mark.parametrize("paper", [*PAPERS, "collections/README.md", *DOCS])
 def test_every_command_described_exists(paper):
     assert _unknown(_code(_paper(paper)), _group()) == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 
@@ -11,7 +12,8 @@ from node import errors
 from tests.architecture.reading import place, sources, tree
 
 
-def _error_names() -> set[str]:
+@cache
+def _error_names() -> frozenset[str]:
     """The names of NodeError and of every class below it, in whatever file it stands."""
     names = {"NodeError"}
     classes = [part for path in sources() for part in ast.walk(tree(path)) if isinstance(part, ast.ClassDef)]
@@ -20,7 +22,7 @@ def _error_names() -> set[str]:
         below = {one.name for one in classes if any(_last(base) in names for base in one.bases)}
         grown = not below <= names
         names |= below
-    return names
+    return frozenset(names)
 
 
 def _last(expression: ast.expr) -> str:
@@ -29,7 +31,7 @@ def _last(expression: ast.expr) -> str:
     return expression.id if isinstance(expression, ast.Name) else ""
 
 
-def _without_remedy(module: ast.Module, names: set[str]) -> Iterator[str]:
+def _without_remedy(module: ast.Module, names: frozenset[str]) -> Iterator[str]:
     for part in ast.walk(module):
         if not isinstance(part, ast.Call) or _last(part.func) not in names:
             continue

@@ -33,6 +33,8 @@ PLANTED = [
         {"sync/planted.py": "import rich.progress"},
     ),
     ("flask is known to node.taxii and node.web alone", {"exchange/planted.py": "from flask import request"}),
+    ("medallion is known to node.medallion_backend alone", {"sync/planted.py": "import medallion"}),
+    ("prometheus_client is known to node.metrics alone", {"taxii/planted.py": "import prometheus_client"}),
     ("sqlalchemy is known to those who own tables", {"cli/planted.py": "import sqlalchemy"}),
 ]
 

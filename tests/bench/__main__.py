@@ -2,6 +2,7 @@
 
     python -m tests.bench                  all of ATT&CK on SQLite, some minutes
     python -m tests.bench --postgresql     the same on PostgreSQL, which comes by pip
+    python -m tests.bench --scale 1000000  a collection of so many objects that are made up
     python -m tests.bench --quick          few objects and few rounds: whether it works, not how well
 
 Rule    No figure fails: the aims of the design stand beside the ratios, and a person judges. A ratio
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from node.stix.objects import read
-from tests.bench import serving, starting, syncing, writing
+from tests.bench import scale, serving, starting, syncing, writing
 from tests.bench.measuring import Row, print_heading, print_row
 from tests.bench.stand import a_stand, databases
 from tests.support.data import attack
@@ -42,10 +43,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few objects and few rounds")
     parser.add_argument("--postgresql", action="store_true", help="on PostgreSQL instead of SQLite")
+    parser.add_argument("--scale", type=int, metavar="N", help="a collection of N objects that are made up")
     parser.add_argument("--only", choices=PARTS, action="append", help="this part alone; may be given again")
     given = parser.parse_args()
     kind = "postgresql" if given.postgresql else "sqlite"
     print_heading()
+    if given.scale:
+        with databases(kind) as (folder, make):
+            small = min(10_000, given.scale // 2)
+            rounds = 1 if given.quick else 10
+            for row in scale.rows(folder, make, number=given.scale, small=small, rounds=rounds):
+                print_row(row)
+        return
     for row in all_rows(kind, QUICK if given.quick else FULL, given.only or PARTS):
         print_row(row)
 

@@ -20,6 +20,7 @@ from flask import Flask
 
 from node.config import load_settings
 from node.store.database import Database
+from node.taxii import logs
 from node.web import THREADS, create_app
 from tests.bench.bare import Counted, bare_app
 from tests.support.served import free_port
@@ -29,15 +30,19 @@ CONFIG, DATABASE = "STIXNODE_BENCH_CONFIG", "STIXNODE_BENCH_DATABASE"
 _CODE = (
     "import sys; from granian import Granian; from granian.constants import HTTPModes, Interfaces;"
     " from granian.log import LogLevels;"
-    " Granian(sys.argv[1], address='127.0.0.1', port=int(sys.argv[2]), interface=Interfaces.WSGI, workers=1,"
+    " Granian(sys.argv[1], address='127.0.0.1', port=int(sys.argv[2]), interface=Interfaces.WSGI,"
+    " workers=int(sys.argv[3]),"
     f" blocking_threads={THREADS}, http=HTTPModes.http1, websockets=False, log_level=LogLevels.error,"
     " factory=True).serve()"
 )
 
 
 def ours() -> Flask:
-    """The node's application, over the database that the environment names."""
-    return create_app(load_settings(Path(os.environ[CONFIG]), {}), Database(os.environ[DATABASE]))
+    """The node's application, over the database that the environment names, with its log."""
+    limits = {name: value for name, value in os.environ.items() if name.startswith("STIXNODE_LIMITS__")}
+    settings = load_settings(Path(os.environ[CONFIG]), limits)
+    logs.to_stderr(requests=settings.server.log_requests)
+    return create_app(settings, Database(os.environ[DATABASE]))
 
 
 def bare() -> Flask:
@@ -85,23 +90,33 @@ class Server:
         """PSS of the server and its workers, in bytes; what they share counts once."""
         return sum(_pss(pid) for pid in (self.pid, *_children(self.pid)))
 
+    def another(self) -> Server:
+        """The same server, by a connection of its own."""
+        return Server(self.pid, self.port)
+
     def close(self) -> None:
         """Let the connection go."""
         self._line.close()
 
 
 @contextlib.contextmanager
-def live(factory: str, config: Path | None = None, url: str = "") -> Iterator[Server]:
+def live(
+    factory: str, config: Path | None = None, url: str = "", *, remembering: bool = True, workers: int = 1
+) -> Iterator[Server]:
     """A server under granian.
 
     Args:
         factory: `both`, `ours` or `bare`.
         config: The node's configuration.
         url: Its database.
+        remembering: Whether the node keeps pages in memory.
+        workers: Processes that answer.
     """
     port = free_port()
     environ = os.environ | {CONFIG: str(config or ""), DATABASE: url}
-    command = [sys.executable, "-c", _CODE, f"tests.bench.live:{factory}", str(port)]
+    if not remembering:
+        environ["STIXNODE_LIMITS__PAGE_CACHE_BYTES"] = "0"
+    command = [sys.executable, "-c", _CODE, f"tests.bench.live:{factory}", str(port), str(workers)]
     with running(command, port, environ) as server:
         yield server
 

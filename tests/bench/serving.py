@@ -1,16 +1,21 @@
 """What reading costs: pages, the whole collection, small requests; beside a bare Flask application.
 
 Each is measured twice: under granian, as processor time of the one process in which both answer, and as
-a WSGI call in this process, without any server, where differences of our own code show best.
+a WSGI call in this process, without any server, where differences of our own code show best. What is read
+for the first time is read from a server that remembers no page, and what is read again from one that does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from urllib.parse import quote
 
 import msgspec
 
+from node.taxii.cache import Sheets
+from node.taxii.face import EXTENSION
 from tests.bench import live
 from tests.bench.bare import PAGE, bare_app
 from tests.bench.live import Server
@@ -35,9 +40,14 @@ def rows(stand: Stand, stix_id: str, objects: int, *, rounds: int) -> Iterator[R
         rounds: Turns of each measurement.
     """
     targets = SMALL | {"object by id": f"{OBJECTS}{stix_id}/"}
-    with live.live("both", stand.config, stand.url) as server:
+    with live.live("both", stand.config, stand.url, remembering=False) as server:
         yield from _under_granian(stand, server, targets, objects, rounds)
+    with live.live("both", stand.config, stand.url) as server:
+        yield from _again(stand, server, objects, rounds)
+    with live.live("both", stand.config, stand.url, remembering=False, workers=2) as server:
+        yield from _by_two(stand, server, rounds)
     bare = bare_app(stand.url)
+    stand.app.extensions[EXTENSION] = replace(stand.app.extensions[EXTENSION], sheets=Sheets(0))
 
     def ours(target: str) -> Callable[[], object]:
         return lambda: _checked(*stand.call("GET", target))
@@ -64,23 +74,67 @@ def _under_granian(
     works = {"ours": ours(f"{OBJECTS}?limit={PAGE}"), "floor": floor("/bare/page?after=0")}
     figures = interleaved(works, rounds=rounds, times=5, cpu=server.cpu)
     yield _row("page of 1,000 by a SOC account", "<= 1.3", figures, "bare view, same rows")
-    works = {"ours": works["ours"], "floor": floor("/bare/prebuilt")}
-    figures = interleaved(works, rounds=rounds, times=5, cpu=server.cpu)
-    yield _row("the same page again (no cache yet)", "<= 1.3 later", figures, "prebuilt bytes")
     for name, target in targets.items():
         works = {"ours": ours(target), "floor": floor("/bare/empty")}
         yield _row(name, "<= 3", interleaved(works, rounds=rounds, times=50, cpu=server.cpu), "empty view")
+    yield _pulled("full pull, first", stand, server, objects, rounds)
+
+
+def _again(stand: Stand, server: Server, objects: int, rounds: int) -> Iterator[Row]:
+    target = f"{OBJECTS}?limit={PAGE}"
+    packed = stand.headers | {"Accept-Encoding": "gzip"}
+    works = {
+        "ours": lambda: _checked(*_status_and_body(server.get(target, stand.headers))),
+        "packed": lambda: _checked(*_status_and_body(server.get(target, packed))),
+        "floor": lambda: _checked(*_status_and_body(server.get("/bare/prebuilt"))),
+    }
+    figures = interleaved(works, rounds=rounds, times=5, cpu=server.cpu)
+    yield _row("the same page again", "<= 1.3", figures, "prebuilt bytes")
+    yield _row("the same page again, in gzip", "-", figures | {"ours": figures["packed"]}, "prebuilt bytes")
+    yield _pulled("full pull, again", stand, server, objects, rounds)
+
+
+def _pulled(work: str, stand: Stand, server: Server, objects: int, rounds: int) -> Row:
     works = {
         "ours": lambda: _pull(server, stand.headers, objects),
         "floor": lambda: _bare_pull(server, objects),
     }
     figures = interleaved(works, rounds=max(1, rounds // 5), cpu=server.cpu)
-    yield Row(
-        f"full pull of {objects:,} objects",
+    return Row(
+        f"{work}, of {objects:,} objects",
         "35x OpenTAXII, which is not here; the pages alone <= 1.3",
         figures["ours"].cpu / figures["floor"].cpu,
         f"{rate(objects, figures['ours'].wall)}, CPU {ms(figures['ours'].cpu)}",
         f"bare view: {rate(objects, figures['floor'].wall)}, CPU {ms(figures['floor'].cpu)}",
+    )
+
+
+def _by_two(stand: Stand, server: Server, rounds: int) -> Iterator[Row]:
+    """Pages a second by two processes for eight connections; the clients share the machine with them."""
+    connections = [server.another() for _ in range(8)]
+
+    def crowd(path: str, headers: dict[str, str]) -> Callable[[], object]:
+        def some(line: Server) -> None:
+            for _ in range(4):
+                _checked(*_status_and_body(line.get(path, headers)))
+
+        return lambda: list(threads.map(some, connections))
+
+    with ThreadPoolExecutor(8) as threads:
+        works = {
+            "ours": crowd(f"{OBJECTS}?limit={PAGE}", stand.headers),
+            "floor": crowd("/bare/page?after=0", {}),
+        }
+        figures = interleaved(works, rounds=max(1, rounds // 3))
+    for line in connections:
+        line.close()
+    ours, bare = figures["ours"].wall / 32, figures["floor"].wall / 32
+    yield Row(
+        "pages a second, 2 workers, 8 connections",
+        ">= 0.75",
+        bare / ours,
+        f"{1 / ours:,.0f}",
+        f"bare view: {1 / bare:,.0f}",
     )
 
 

@@ -159,6 +159,7 @@ def a_stand(
     validation: str = "schema",
     api_root: str = "",
     password: str = "not given",
+    limits: Mapping[str, int] | None = None,
 ) -> Iterator[Stand]:
     """A node with one collection and a partner that pulls from north.
 
@@ -171,6 +172,7 @@ def a_stand(
         validation: Of its collection.
         api_root: Where the partner is.
         password: Of our account at the partner.
+        limits: More of them, by their keys in [limits].
     """
     place = folder / name
     place.mkdir()
@@ -183,7 +185,12 @@ def a_stand(
     document = {
         "format": 1,
         "node": {"name": us, "title": us.title()},
-        "limits": {"requests_per_second": 0, "concurrent_requests": 0, "failed_logins_per_minute": 0},
+        "limits": {
+            "requests_per_second": 0,
+            "concurrent_requests": 0,
+            "failed_logins_per_minute": 0,
+            **(limits or {}),
+        },
         "partner": {other: partner},
     }
     (place / "config.toml").write_text(toml_text(document), encoding="utf-8")

@@ -16,11 +16,14 @@ WORKS = (
     "POST 413 known, T1",
     "import of 826 objects, T1",
     "page of 1,000 by a SOC account",
-    "the same page again (no cache yet)",
     "collection",
     "empty poll",
     "object by id",
-    "full pull of 826 objects",
+    "full pull, first, of 826 objects",
+    "the same page again",
+    "the same page again, in gzip",
+    "full pull, again, of 826 objects",
+    "pages a second, 2 workers, 8 connections",
     "page of 1,000, WSGI alone",
     "collection, WSGI alone",
     "empty poll, WSGI alone",
@@ -48,3 +51,21 @@ def test_a_quick_run_prints_a_line_for_every_work():
     rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:]]
     assert [row[0] for row in rows] == list(WORKS)
     assert {len(row) for row in rows} == {5}
+
+
+def test_a_run_at_scale_prints_every_work_at_both_sizes():
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench", "--scale", "2000", "--quick"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+    assert done.returncode == 0, done.stderr[-2_000:]
+    works = [line.strip("| ").split(" | ")[0] for line in done.stdout.splitlines()[2:]]
+    assert [work for work in works if work.startswith("middle page")] == [
+        "middle page, of 2,000",
+        "middle page: 2,000 beside 1,000",
+    ]
+    assert works[-1] == "POST of 1,000 new ones, T1, into 2,000"

@@ -216,6 +216,7 @@ def test_an_agreement_that_ends_between_request_and_answer_lets_nothing_cross(
 def test_a_quarrel_over_one_object_ends_with_the_owners_word_on_both_sides(
     two_sqlite_databases, tmp_path, carry
 ):
+    """N-SYNC-9: one winner on both nodes, and then quiet."""
     pair = two_nodes(two_sqlite_databases, tmp_path, flow_carry=carry)
     mine = by(NORTH_ID, "ours", description="as north wrote it")
     pair.north.bring(mine)
@@ -249,6 +250,7 @@ def test_a_foreign_edit_waits_for_a_person_and_goes_back_to_its_author_when_acce
 
 @carriers
 def test_a_deletion_stays_at_home_and_the_object_does_not_come_back_by_itself(two_databases, tmp_path, carry):
+    """N-SYNC-6: a tombstone keeps it away."""
     pair = two_nodes(two_databases, tmp_path, flow_carry=carry)
     pair.north.bring(by(NORTH_ID, "kept"), by(NORTH_ID, "deleted at south"))
     quiet(pair)
@@ -297,6 +299,7 @@ def last_versions(centre) -> list[bytes]:
 
 @carriers
 def test_an_organisation_that_an_object_names_goes_with_it(two_sqlite_databases, tmp_path, carry):
+    """I-STIX-1: whoever reads what we pass on has its author too."""
     pair = two_nodes(two_sqlite_databases, tmp_path, flow_carry=carry, flow_types=["indicator"])
     centre = an_identity(id=NORTH_ID, tlp="green")
     pair.north.bring(centre, by(NORTH_ID, "x"))

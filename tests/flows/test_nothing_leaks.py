@@ -179,6 +179,7 @@ def listed(client: Client) -> list[str]:
 
 @carriers
 def test_no_byte_of_what_must_stay_reaches_a_partner(two_databases, tmp_path, carry):
+    """N-SYNC-15: decided before anything is sent."""
     pair, tap = leaking(two_databases, tmp_path, carry)
     rounds(pair)
     assert ask_for_everything(as_partner(pair)) > 150

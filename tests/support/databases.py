@@ -4,6 +4,7 @@
 `bare_database` has no tables. The PostgreSQL server comes by pip, starts at the first test that needs
 it, once in each pytest worker, in a folder of its own, and is stopped and removed at the end.
 Migrations run once for each kind; a test gets a copy of the result, which costs a few milliseconds.
+`opened` is for fixtures that live longer than a test.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -125,6 +127,27 @@ def bare_postgresql_database(postgresql_server: PostgresqlServer) -> Iterator[Da
 def bare_database(request: pytest.FixtureRequest) -> Database:
     """A database without tables, on each of the two."""
     return request.getfixturevalue(f"bare_{request.param}_database")
+
+
+@contextmanager
+def opened(request: pytest.FixtureRequest, kind: str, folder: Path) -> Iterator[Database]:
+    """A node's database for as long as the caller wants it.
+
+    Args:
+        request: Of the fixture, whatever its scope.
+        kind: `sqlite` or `postgresql`.
+        folder: Where SQLite's file goes.
+    """
+    if kind == "sqlite":
+        shutil.copyfile(request.getfixturevalue("_sqlite_template"), folder / "node.db")
+        database = Database(f"sqlite:///{folder / 'node.db'}")
+        try:
+            yield database
+        finally:
+            database.close()
+    else:
+        server = request.getfixturevalue("postgresql_server")
+        yield from _postgresql(server, request.getfixturevalue("_postgresql_template"))
 
 
 def _postgresql(server: PostgresqlServer, template: str) -> Iterator[Database]:

@@ -15,10 +15,10 @@ import contextlib
 import json
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, BinaryIO, cast
 from urllib.parse import parse_qs, urlsplit
 
 from node.clock import parse_stix_time, taxii_time
@@ -46,6 +46,7 @@ class Canned:
     """An answer in place of the real one; `how` tells how it is sent.
 
     `whole`, `cut` (fewer bytes than promised), `drip` (a byte now and then), `silent` (nothing at all).
+    With `raw` all of it, status line included, is written by that function, and the connection ends.
     """
 
     status: int = 200
@@ -53,6 +54,7 @@ class Canned:
     headers: dict[str, str] = field(default_factory=dict)
     content_type: str | None = MEDIA
     how: str = "whole"
+    raw: Callable[[BinaryIO], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -276,6 +278,11 @@ def simulated_partner(tls: ssl.SSLContext | None = None) -> Iterator[SimulatedPa
             return
 
         def _say(self, canned: Canned) -> None:
+            if canned.raw is not None:
+                self.close_connection = True
+                with contextlib.suppress(OSError):
+                    canned.raw(cast(BinaryIO, self.wfile))
+                return
             if canned.how == "silent":
                 ended.wait(20)
                 self.close_connection = True

@@ -14,11 +14,12 @@ import contextlib
 import socket
 import subprocess
 import sys
+import threading
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from flask import Flask
 from werkzeug.test import TestResponse
@@ -308,18 +309,29 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def live_server(config: Path, *, port: int | None = None, workers: int = 1) -> Iterator[str]:
+def live_server(
+    config: Path,
+    *,
+    port: int | None = None,
+    workers: int = 1,
+    said: list[str] | None = None,
+    planted: str = "",
+) -> Iterator[str]:
     """The address of a real server in a process of its own, which is stopped at the end.
 
     Args:
         config: The configuration of a node whose database is migrated and has its collections.
         port: Where to listen; a free one if not given.
         workers: Processes that answer.
+        said: Gets every line of its stderr; complete when it has stopped.
+        planted: Lines of Python that its process runs first: other constants, or a planted fault.
     """
     port = port or free_port()
+    seen = [] if said is None else said
     code = (
         "import sys; from pathlib import Path\n"
         "from node.config import load_settings; from node.web import serve\n"
+        f"{planted}\n"
         f"serve(load_settings(Path(sys.argv[1]), {{}}), '127.0.0.1', {port}, {workers})"
     )
     process = subprocess.Popen(
@@ -330,7 +342,6 @@ def live_server(config: Path, *, port: int | None = None, workers: int = 1) -> I
     )
     try:
         assert process.stderr is not None
-        seen: list[str] = []
         for line in process.stderr:
             seen.append(line)
             if line.startswith("serving "):
@@ -338,14 +349,27 @@ def live_server(config: Path, *, port: int | None = None, workers: int = 1) -> I
                 break
         else:
             raise AssertionError(f"the server did not start: {''.join(seen)}")
-        yield address
+        # A pipe that nobody empties would hold the server at its next line.
+        emptying = threading.Thread(target=_empty, args=(process.stderr, seen), daemon=True)
+        emptying.start()
+        try:
+            yield address
+        finally:
+            process.terminate()
+            emptying.join(timeout=15)
     finally:
         process.terminate()
         try:
-            process.communicate(timeout=15)
+            process.wait(timeout=15)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate()
+            process.wait()
+        process.stderr.close()
+
+
+def _empty(pipe: IO[str], seen: list[str]) -> None:
+    for line in pipe:
+        seen.append(line)
 
 
 def _parameter(name: str) -> str:
