@@ -8,7 +8,7 @@ JOBS   ?= 2
 BIN     = $(VENV)/bin
 INSTALL = $(VENV)/.installed
 
-.PHONY: help env demo test check conformance bench histories torture fuzz
+.PHONY: help env demo test check conformance bench histories simulate torture fuzz
 .DEFAULT_GOAL = help
 
 help:              ## list these targets
@@ -44,6 +44,10 @@ check: env         ## format, lint, types, import contracts, architecture tests
 # HISTORIES: how many at random, in the model and through the real code; a small sample is in `make test`.
 histories: env     ## search histories of two nodes for one that does not converge [HISTORIES=100000]
 	HISTORIES=$(or $(HISTORIES),10000) $(BIN)/python -m pytest -q -n $(JOBS) tests/histories
+
+# SEEDS: how many histories, from seed FIRST on; 100 and those of the planted faults are in `make test`.
+simulate: env      ## whole nodes under a seeded scheduler that loses, cuts, crashes and restores [SEEDS=10000 FIRST=0]
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),10000) --first $(or $(FIRST),0)
 
 # POWER: at how many instants the power is cut; 200 of them are in `make test`.
 torture: env       ## kill the processes, cut the power, crowd the node [POWER=2000]

@@ -251,9 +251,12 @@ def _announce(address: str) -> None:
     parts = urlsplit(address)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(parts.hostname or "", parts.hostname or "")  # noqa: S104
     for _ in range(START_TRIES):
-        if _let_go_of_the_gone(parts.port or 0) and _is_open(host, parts.port or 0):
+        # In this order: a worker that is not listening yet would make its listener after the look.
+        if _is_open(host, parts.port or 0) and _let_go_of_the_gone(parts.port or 0):
             sys.stderr.write(f"serving {address}\n")
             sys.stderr.flush()
+            time.sleep(1)  # the port may have been another worker's, and ours came later
+            _let_go_of_the_gone(parts.port or 0)
             return
         time.sleep(START_PAUSE)
 

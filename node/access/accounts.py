@@ -135,7 +135,7 @@ def add_account(
     if find_account(tx, name) is not None:
         raise UsageError(
             f"There is an account {name!r} already.",
-            remedy="Choose another name; stixnode account allow and stixnode token rotate change what is there.",
+            remedy="Choose another name; account allow and token rotate change the one that is there.",
         )
     groups = tuple(sorted({checked_name("audience", group) for group in audience}))
     account = Account(name, clearance, groups, partner, expires, now)
