@@ -1,4 +1,4 @@
-"""The search is not blind: each planted fault is found, by the seed that is kept for it or by a named history."""
+"""The search is not blind: each planted fault is found, by its kept seed or by a named history."""
 
 from __future__ import annotations
 
