@@ -33,7 +33,7 @@ _PAUSE = sa.text(
     "update link set paused = :paused, pause_reason = :reason, since = :now where partner = :partner"
 )
 _PAUSE_ALL = sa.text("update link set paused = :paused, pause_reason = :reason, since = :now")
-_TRY = sa.text("update link set last_try = :now where name = :name")
+_TRY = sa.text("update link set last_try = :now, next_try = null where name = :name")
 _SUCCESS = sa.text(
     "update link set last_try = :now, last_success = :now, failures = 0, last_error = '', next_try = null,"
     " last_new = case when :new then :now else last_new end where name = :name"
@@ -95,7 +95,7 @@ def set_paused(tx: Tx, partner: str | None, *, paused: bool, reason: str, now: i
 
 
 def note_try(tx: Tx, name: str, *, now: int) -> None:
-    """A round was begun."""
+    """A round found the link closed; it is due again after its time, whatever failed before."""
     tx.run(_TRY, name=name, now=now)
 
 

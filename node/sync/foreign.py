@@ -81,7 +81,7 @@ def _bring(delivery: Delivery, items: Sequence[Item]) -> list[Key]:
         egress.note_sent(tx, delivery.link, items)
         return True
 
-    if delivery.report.ended or not delivery.door.database.retrying(leave):
+    if not items or delivery.report.ended or not delivery.door.database.retrying(leave):
         return []
     try:
         status = delivery.client.add_objects(delivery.remote, envelope_of(items))
@@ -94,7 +94,8 @@ def _bring(delivery: Delivery, items: Sequence[Item]) -> list[Key]:
             _settle(delivery, Sorted([], [], [(items[0].key, cause.problem)], []))
             return []
         half = len(items) // 2
-        return [*_bring(delivery, items[:half]), *_bring(delivery, items[half:])]
+        first = _bring(delivery, _still(delivery, items[:half]))
+        return [*first, *_bring(delivery, _still(delivery, items[half:]))]
     except BaseException:
         _count_unknown(delivery, len(items))
         raise
@@ -103,6 +104,11 @@ def _bring(delivery: Delivery, items: Sequence[Item]) -> list[Key]:
     said = _contradicted(delivery, _looked_up(delivery, said))
     _settle(delivery, said)
     return said.unknown
+
+
+def _still(delivery: Delivery, items: Sequence[Item]) -> list[Item]:
+    """Those that may leave now: the answer to what went before may have taken a minute."""
+    return egress.bodies_of(delivery.door, delivery.link, [item.key for item in items], now=delivery.now())
 
 
 def _final(delivery: Delivery, status: Status) -> Status:

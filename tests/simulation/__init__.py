@@ -19,5 +19,5 @@ and the operators. `python -m tests.simulation --seeds 10000` searches; see `__m
     converged   what must hold then
     history     run one history, and make a failing one short
     searching   many histories, in several processes
-    planted     faults in the product that the search must find
+    planting    how a fault is planted; `planted_doors` and `planted_rounds` have those that must be found
 """

@@ -22,7 +22,7 @@ from tests.simulation import readers
 from tests.simulation.acts import Act
 from tests.simulation.content import Text, body_of, facts_of, id_of
 from tests.simulation.memory import elsewhere, rows_of
-from tests.simulation.sites import INDICATORS, SECOND, Crash, Site
+from tests.simulation.sites import INDICATORS, SECOND, Crash, Endless, Site
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -40,6 +40,8 @@ def carry_out(world: World, act: Act) -> None:
     before, world.acting = world.acting, act.at
     world.time += _LATER
     site = world.sites[act.at]
+    if not world.trips:
+        world.forget_looks()
     world.note(f"{act.what} {act.at} {act.how}")
     try:
         _ACTS[act.what](world, site, act)
@@ -48,6 +50,8 @@ def carry_out(world: World, act: Act) -> None:
         if ended.database.dead:
             world.reborn(ended)
         # else: the process that ended was an older one, and its site lives on
+    except Endless as endless:
+        world.wrong.append(f"I14: {act.what} of {endless} does not end")
     except NodeError as cause:
         world.note(f"refused: {type(cause).__name__}")
     finally:

@@ -108,4 +108,25 @@ NAMED: dict[str, Plan] = {
         carry=(("north", "push"), ("west", "pull")),
         manners=(("page_most", 1), ("digits", 0)),
     ),
+    "a restate in a room stands against the tie": a_plan(
+        writes("north", "nobody's", revoked=True),
+        writes("south", "nobody's", tlp="red"),
+        works("south"),
+        writes("south", "nobody's", restate=True),
+        by="pull",
+        room=True,
+    ),
+    "what was too much goes in halves that are not judged": a_plan(
+        writes("north", "south's", step=2),
+        writes("north", "south's"),
+        works("north", meanwhile=((3, writes("north", "south's", step=2, tlp="red", restate=True)),)),
+        names=FOREIGN,
+        carry=(("north", "push"), ("west", "pull")),
+        manners=(("page_most", 100), ("post_most", 1)),
+    ),
+    "a link that failed is tried at once when it is closed": a_plan(
+        Act("work", "north", (None, ()), faults=((0, "lose request", 0),)),
+        does("terms", "north", "ended", True),
+        does("work", "north", None, ()),
+    ),
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 ONCE_FAILED = {
-    1485: "in a joint room a local restate put the text that loses the tie in place of the one that stands",
+    824: "a worker ran in circles about a link that had failed before it was closed",
+    5020: "what other software had refused as too much went out in halves that were not judged again",
 }
 
 PLANTED = {

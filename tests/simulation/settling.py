@@ -52,6 +52,7 @@ def heal(world: World) -> None:
 def one_round(world: World, site: Site) -> list[Report]:
     """One round of all links of a site."""
     world.acting = site.name
+    world.forget_looks()
     return worker.sync_once(
         site.door,
         site.door.links,

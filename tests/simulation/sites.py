@@ -43,6 +43,7 @@ NODES = ("north", "south", "west")
 SOC = {"soc-red": int(TLP.RED), "soc-green": int(TLP.GREEN)}
 WRITER = "soc-writer"
 AUDIENCE = ("state-bodies",)
+MOST_LOOKS = 5_000
 _TICK = 7  # microseconds between two looks at a clock: less than the distance of two dates
 
 
@@ -52,6 +53,10 @@ class Crash(BaseException):
     def __init__(self, site: str) -> None:
         super().__init__(site)
         self.site = site
+
+
+class Endless(BaseException):
+    """What a site does does not come to an end."""
 
 
 class Mortal(Database):
@@ -124,6 +129,7 @@ class Site:
     settings: Settings
     database: Mortal = field(init=False)
     skew: int = 0
+    looks: int = 0
     terms: str = "wide"
     narrow: bool = False
     memory: Memory = field(default_factory=Memory)
@@ -141,7 +147,14 @@ class Site:
         return found
 
     def now(self) -> int:
-        """What its clock says."""
+        """What its clock says.
+
+        Raises:
+            Endless: It was asked too often in one act.
+        """
+        self.looks += 1
+        if self.looks > MOST_LOOKS:
+            raise Endless(self.name)
         self.skew += _TICK
         return self.moment() + self.skew
 

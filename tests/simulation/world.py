@@ -63,6 +63,11 @@ class World:
                 self._begin(name, applications[name])
                 self.readers[name] = readers()
 
+    def forget_looks(self) -> None:
+        """Another act begins."""
+        for site in self.sites.values():
+            site.looks = 0
+
     def now(self) -> int:
         """What the clock of the site says that acts."""
         site = self.sites.get(self.acting)
