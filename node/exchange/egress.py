@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from node.clock import taxii_time
-from node.exchange import feed_rows, feeds, ledger, links, remarking
+from node.exchange import feed_rows, feeds, history, ledger, links, remarking
 from node.exchange.door import Door
 from node.exchange.feed_rows import FeedRow
 from node.exchange.judging import Candidate, judge
@@ -182,7 +182,9 @@ def holds(
     return pages.exists(tx, collection.collection_id, stix_id, rank=rank, flows=flows)
 
 
-def next_batch(door: Door, link: Link, *, now: int, at_most: int, max_bytes: int) -> list[Item]:
+def next_batch(
+    door: Door, link: Link, *, now: int, at_most: int, max_bytes: int, hurry: bool = True
+) -> list[Item]:
     """What a push brings next, in the order offered, judged now; what may not leave is taken out.
 
     Args:
@@ -191,10 +193,11 @@ def next_batch(door: Door, link: Link, *, now: int, at_most: int, max_bytes: int
         now: Microseconds.
         at_most: Objects at most.
         max_bytes: Bytes of body at most, but never less than one object.
+        hurry: Whether what is urgent comes first.
     """
     remarking.work_in(door, now=now)
     with door.database.reading() as tx:
-        rows = feed_rows.to_send(tx, link.name, at_most)
+        rows = feed_rows.to_send(tx, link.name, at_most, hurry=hurry)
         failing: list[tuple[FeedRow, WithheldLine | None]] = []
         found = _released(tx, door, link, rows, None, failing, now=now)
         if feeds.are_ranks_stale(tx):
@@ -219,15 +222,11 @@ def bodies_of(door: Door, link: Link, keys: Sequence[Key], *, now: int) -> list[
     wanted = set(keys)
     remarking.work_in(door, now=now)
     with door.database.reading() as tx:
-        rows = [
-            row
-            for row in feed_rows.by_ids(tx, link.name, [key.stix_id for key in keys])
-            if row.key in wanted and row.state == feed_rows.SENT
-        ]
+        known = feed_rows.by_ids(tx, link.name, [key.stix_id for key in keys])
+        sent = [row for row in known if row.key in wanted and row.state == feed_rows.SENT]
+        rows = sorted(sent, key=lambda row: row.offered_at)
         failing: list[tuple[FeedRow, WithheldLine | None]] = []
-        found = _released(
-            tx, door, link, sorted(rows, key=lambda row: row.offered_at), None, failing, now=now
-        )
+        found = _released(tx, door, link, rows, None, failing, now=now)
         if feeds.are_ranks_stale(tx):
             return []
     _note(door, link, [], failing, now=now)
@@ -356,10 +355,11 @@ def _note(
         return
 
     def work(tx: Tx) -> None:
-        feed_rows.note_sent(tx, fresh)
+        handed = feed_rows.note_sent(tx, fresh)
         feed_rows.take_out(tx, [row for row, _ in failing])
         ledger.withhold(tx, [line for _, line in failing if line is not None])
         feed_rows.add_due(tx, [(link.name, row.stix_id) for row, _ in failing])
+        history.note_fetched(tx, link, handed, [row.stix_id for row in fresh], now=now)
 
     door.database.retrying(work)
 

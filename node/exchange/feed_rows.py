@@ -54,6 +54,7 @@ class FeedRow(NamedTuple):
     message: str
     digest: bytes
     rendition: bytes
+    urgent: bool = False
 
     @property
     def key(self) -> Key:
@@ -85,6 +86,14 @@ _AFTER = sa.text(
 _TO_SEND = sa.text(
     f"select {_ROW} from feed_row f where f.link = :link and f.state < 2 order by f.offered_at limit :n"
 )
+# The sum hides that the index of all that is to be sent would do too, of which little is urgent.
+_URGENT = sa.text(
+    f"select {_ROW} from feed_row f where f.link = :link and f.urgent and f.state + 0 < 2"
+    " order by f.offered_at limit :n"
+)
+_ANY_URGENT = sa.text(
+    "select 1 from feed_row where link = :link and urgent and state + 0 < 2 order by offered_at limit 1"
+)
 _BY_IDS = spelled(
     f"select {_ROW} from json_each(:ids) j cross join feed_row f on f.link = :link and f.stix_id = j.value",
     # The link as an array: with a plain parameter a link that statistics do not know is read whole.
@@ -94,18 +103,26 @@ _BY_IDS = spelled(
 _OF_ID = sa.text(f"select {_ROW} from feed_row f where f.stix_id = :id order by f.link, f.offered_at")
 _PUT = sa.text(
     "insert into feed_row (link, offered_at, version, collection_id, state, companion, versionless, stix_id,"
-    " spec_version, message, digest, rendition) values (:link, :offered_at, :version, :collection_id, :state,"
-    " :companion, :versionless, :stix_id, :spec_version, :message, :digest, :rendition)"
+    " spec_version, message, digest, rendition, urgent) values (:link, :offered_at, :version, :collection_id,"
+    " :state, :companion, :versionless, :stix_id, :spec_version, :message, :digest, :rendition, :urgent)"
     " on conflict (link, stix_id, spec_version, version, digest) do update set offered_at ="
     " excluded.offered_at,"
-    " state = excluded.state, companion = excluded.companion, message = '', collection_id ="
-    " excluded.collection_id"
+    " state = excluded.state, companion = excluded.companion, message = '', urgent = excluded.urgent,"
+    " collection_id = excluded.collection_id"
 )
 _STATE = sa.text(
     "update feed_row set state = :state, message = :message where link = :link and offered_at ="
     " :offered_at and state < 9"
 )
 _SENT = sa.text("update feed_row set state = 1 where link = :link and offered_at = :offered_at and state = 0")
+_ANY_FETCHED = sa.text(
+    "select 1 from feed_row where link = :link and offered_at <= :until and state < 2 and state + 0 = 1"
+    " limit 1"
+)
+_FETCHED = sa.text(
+    "update feed_row set state = 2 where link = :link and offered_at <= :until and state < 2"
+    " and state + 0 = 1"
+)
 _STATE_BY_KEY = sa.text(
     "update feed_row set state = :state, message = :message where link = :link and stix_id = :stix_id"
     " and spec_version = :spec_version and digest = :digest and (versionless or version = :version)"
@@ -120,6 +137,9 @@ _STATES = sa.text("select state, count(*), min(offered_at) from feed_row where l
 _COMPANIONS = sa.text(
     # The sum hides that the index of what stands would do too, of which few are companions.
     "select distinct stix_id from feed_row where link = :link and companion and state + 0 < 9"
+)
+_HURRY = sa.text(
+    "update feed_row set urgent = true where link = :link and companion and state + 0 < 2 and not urgent"
 )
 # A wish that is there already is written again: who is just taking it is waited for, and takes it anew.
 _DUE = sa.text(
@@ -175,9 +195,29 @@ def after(tx: Tx, link: str, position: int, limit: int) -> list[FeedRow]:
     return [_row(row) for row in tx.rows(_AFTER, link=link, after=position, n=limit)]
 
 
-def to_send(tx: Tx, link: str, limit: int) -> list[FeedRow]:
-    """Rows that a push has still to bring, in order."""
-    return [_row(row) for row in tx.rows(_TO_SEND, link=link, n=limit)]
+def to_send(tx: Tx, link: str, limit: int, *, hurry: bool = False) -> list[FeedRow]:
+    """Rows that a push has still to bring, in order; to `hurry` is to have the urgent ones first."""
+    rows = [_row(row) for row in tx.rows(_TO_SEND, link=link, n=limit)]
+    first = urgent_to_send(tx, link, limit) if hurry else []
+    if not first:
+        return rows
+    taken = {row.offered_at for row in first}
+    return [*first, *(row for row in rows if row.offered_at not in taken)][:limit]
+
+
+def urgent_to_send(tx: Tx, link: str, limit: int) -> list[FeedRow]:
+    """Rows that must leave before all others, in order."""
+    return [_row(row) for row in tx.rows(_URGENT, link=link, n=limit)]
+
+
+def is_urgent(tx: Tx, link: str) -> bool:
+    """Whether a push has anything to bring that must not wait for its time."""
+    return tx.row(_ANY_URGENT, link=link) is not None
+
+
+def hurry_companions(tx: Tx, link: str) -> None:
+    """Let what others name leave before all that is not urgent: something urgent may name it."""
+    tx.run(_HURRY, link=link)
 
 
 def by_ids(tx: Tx, link: str, ids: Iterable[str]) -> list[FeedRow]:
@@ -207,9 +247,20 @@ def put(tx: Tx, rows: Sequence[FeedRow]) -> None:
     tx.many(_PUT, [row._asdict() for row in rows])
 
 
-def note_sent(tx: Tx, rows: Iterable[FeedRow]) -> None:
-    """Rows leave now: noted before the first byte does."""
-    tx.many(_SENT, [{"link": row.link, "offered_at": row.offered_at} for row in rows if row.state == OFFERED])
+def note_sent(tx: Tx, rows: Iterable[FeedRow]) -> int:
+    """Rows leave now: noted before the first byte does; how many of them leave for the first time."""
+    fresh = [{"link": row.link, "offered_at": row.offered_at} for row in rows if row.state == OFFERED]
+    return tx.many(_SENT, fresh)
+
+
+def is_unconfirmed(tx: Tx, link: str, until: int) -> bool:
+    """Whether anything that was handed over up to a place in the feed is not confirmed."""
+    return tx.row(_ANY_FETCHED, link=link, until=until) is not None
+
+
+def confirm(tx: Tx, link: str, until: int) -> None:
+    """The partner that fetches says that it has stored everything it was handed up to a place in the feed."""
+    tx.run(_FETCHED, link=link, until=until)
 
 
 def settle(tx: Tx, link: str, keys: Sequence[Key], state: int, message: str = "") -> None:
@@ -280,4 +331,5 @@ def _feed(row: Sequence[Any]) -> Feed:
 
 
 def _row(row: Sequence[Any]) -> FeedRow:
-    return FeedRow._make((*row[:5], bool(row[5]), bool(row[6]), *row[7:10], bytes(row[10]), bytes(row[11])))
+    flags, octets = (bool(row[5]), bool(row[6])), (bytes(row[10]), bytes(row[11]))
+    return FeedRow._make((*row[:5], *flags, *row[7:10], *octets, bool(row[12])))

@@ -1,7 +1,7 @@
 """Advance the feeds: examine what is due for a partner, let in what is permitted, note the rest and why.
 
-First decided, then done: `_decide` reads and answers with steps, `_carry_out` writes them; `preview` is
-the first half alone. What stands in a feed is judged again when it leaves (`egress`).
+First decided, then done: `decide_ids` reads and answers, `_carry_out` writes it; `previewing` uses the first
+half alone. What stands in a feed is judged again when it leaves (`egress`).
 
 A feed walks its collection by `date_added`. Ids that must be examined although none of their rows here
 is new (their owner row became stricter elsewhere, what they refer to changed, a row was removed) are in
@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from node.exchange import companions, feed_rows, ledger, links, remarking
+from node.exchange import companions, feed_rows, history, ledger, links, remarking
 from node.exchange.door import Door
 from node.exchange.feed_rows import OFFERED, STEP, Feed, FeedRow
 from node.exchange.judging import Candidate, judge
 from node.exchange.ledger import Key, WithheldLine
 from node.sharing.decisions import Decision, Reason
 from node.sharing.links import Link
+from node.stix.labels import has_label
 from node.store import catalog, objects, owners
 from node.store.catalog import Collection
 from node.store.database import Tx
@@ -29,7 +30,10 @@ WINDOW = 1_000
 
 
 class Advanced(NamedTuple):
-    """What one advance did; `complete` when nothing is left to examine."""
+    """What one advance did: `withheld` counts what is so only now, or for another reason than before.
+
+    `complete` when nothing is left to examine.
+    """
 
     examined: int
     entered: int
@@ -37,26 +41,13 @@ class Advanced(NamedTuple):
     complete: bool
 
 
-class Step(NamedTuple):
-    """One version as a preview shows it.
+class Decided(NamedTuple):
+    """A row of an id that was examined, and whether it may go."""
 
-    `already` is true for what stands in the feed as these very bytes, sent or not.
-    """
-
-    stix_id: str
-    version_text: str
-    type: str
-    allowed: bool
-    already: bool
-    reason: str
-    detail: str
-    remedy: str
-
-
-class _Decided(NamedTuple):
     held: Held
     decision: Decision
     companion: bool
+    urgent: bool = False
 
 
 class _Done(NamedTuple):
@@ -121,28 +112,6 @@ def advance(door: Door, link: Link, *, now: int, at_most: int = 10_000) -> Advan
     return Advanced(examined, entered, withheld, False)
 
 
-def preview(tx: Tx, door: Door, link: Link, *, now: int, at_most: int = 100_000) -> list[Step]:
-    """What an advance would decide for everything not yet examined, and what stands in the feed unsent."""
-    collection = _collection(tx, link)
-    state = feed_rows.feed(tx, link.name) or Feed(link.name, collection.collection_id, 0, 0, "", b"")
-    state = _renewed(state, link, collection)
-    steps: list[Step] = []
-    due = feed_rows.due(tx, link.name)
-    while len(steps) < at_most:
-        window = _window(tx, collection, state.examined, due[:WINDOW])
-        due = due[WINDOW:]
-        moment = max(now, collection.last_added)
-        standing = {
-            row.key for row in feed_rows.by_ids(tx, link.name, window.ids) if row.state != feed_rows.OUT
-        }
-        decided = _decide(tx, door, link, collection, window.ids, now=moment)
-        steps.extend(_step(one, already=key_of(one.held) in standing) for one in decided)
-        state = state._replace(examined=window.examined)
-        if window.complete:
-            break
-    return steps
-
-
 def forget(tx: Tx, link: Link) -> None:
     """The partner lost its history: all rows are offered again and the collection is examined anew."""
     links.forget_brought(tx, link.partner)
@@ -153,7 +122,7 @@ def forget(tx: Tx, link: Link) -> None:
 
 
 def _advance_once(tx: Tx, door: Door, link: Link, *, now: int) -> Advanced:
-    collection = _collection(tx, link)
+    collection = collection_of(tx, link)
     if owners.tasks(tx) or not link.terms.starts <= max(now, collection.last_added) < link.terms.ends:
         return Advanced(0, 0, 0, False)
     state = feed_rows.lock(
@@ -167,16 +136,18 @@ def _advance_once(tx: Tx, door: Door, link: Link, *, now: int) -> Advanced:
         feed_rows.offer_again(
             tx, link.name
         )  # our history is new: what was confirmed in the old one may be lost
-    state = _renewed(state, link, collection)
-    window = _window(tx, collection, state.examined, feed_rows.take_due(tx, link.name, WINDOW))
-    decided = _decide(tx, door, link, collection, window.ids, now=max(now, collection.last_added))
+    state = renewed(state, link, collection)
+    window = window_of(tx, collection, state.examined, feed_rows.take_due(tx, link.name, WINDOW))
+    decided = decide_ids(tx, door, link, collection, window.ids, now=max(now, collection.last_added))
     done = _carry_out(tx, link, state, window.ids, decided, now=now)
     feed_rows.save(tx, state._replace(examined=window.examined, last_offered=done.last))
+    history.count(tx, link.name, {"offered": done.entered, "withheld": done.withheld}, now=now)
     examined = max(window.walked, len(window.ids))
     return Advanced(examined, done.entered, done.withheld, window.complete and not done.unnamed)
 
 
-def _renewed(state: Feed, link: Link, collection: Collection) -> Feed:
+def renewed(state: Feed, link: Link, collection: Collection) -> Feed:
+    """The state to go on from: everything is examined anew when the terms or our history have changed."""
     if (state.policy_digest, state.epoch, state.collection_id) == (
         link.policy_digest,
         collection.epoch,
@@ -191,13 +162,14 @@ def _renewed(state: Feed, link: Link, collection: Collection) -> Feed:
     )
 
 
-def _collection(tx: Tx, link: Link) -> Collection:
+def collection_of(tx: Tx, link: Link) -> Collection:
+    """The collection that a link gives from."""
     found = catalog.find_collection(tx, link.collection)
     assert found is not None  # the loader of links has checked it
     return found
 
 
-def _window(tx: Tx, collection: Collection, examined: int, due: Sequence[str]) -> _Window:
+def window_of(tx: Tx, collection: Collection, examined: int, due: Sequence[str]) -> _Window:
     """What to examine next: what is due first, then as many new rows as the window still holds."""
     room = WINDOW - len(due)
     rows = objects.walk(tx, collection.collection_id, examined, room)
@@ -207,9 +179,9 @@ def _window(tx: Tx, collection: Collection, examined: int, due: Sequence[str]) -
     return _Window(ids, len(rows), max(reached, collection.last_added) if complete else reached, complete)
 
 
-def _decide(
+def decide_ids(
     tx: Tx, door: Door, link: Link, collection: Collection, ids: Sequence[str], *, now: int
-) -> list[_Decided]:
+) -> list[Decided]:
     """Every row of the given ids with its decision; companions of what may go stand before it."""
     here = collection.collection_id
     standing = {row.key: row for row in feed_rows.by_ids(tx, link.name, ids) if row.state != feed_rows.OUT}
@@ -234,16 +206,21 @@ def _decide(
     authors = {one.held.created_by for one in rows if _goes(one, decisions)}
     accompanies |= {one.held.stix_id for one in rows if one.held.organisation} & authors
     decide([one for one in rows if one.held.organisation])
-    decided: list[_Decided] = []
+    decided: list[Decided] = []
     going = [one for one in rows if _goes(one, decisions)]
     for held, decision in companions.of(tx, door, link, here, going, accompanies, now=now):
-        decided.append(_Decided(held, decision, companion=True))
+        decided.append(Decided(held, decision, companion=True, urgent=held.revoked))
     seen = {key_of(one.held) for one in decided}
     for one in rows:
         key = key_of(one.held)
         if key not in seen:
-            decided.append(_Decided(one.held, decisions[key], one.held.stix_id in accompanies))
+            companion = one.held.stix_id in accompanies
+            decided.append(Decided(one.held, decisions[key], companion, _is_urgent(link, one)))
     return decided
+
+
+def _is_urgent(link: Link, one: HeldBody) -> bool:
+    return one.held.revoked or has_label(one.body, link.urgent_labels)
 
 
 def _goes(one: HeldBody, decisions: Mapping[Key, Decision]) -> bool:
@@ -252,7 +229,7 @@ def _goes(one: HeldBody, decisions: Mapping[Key, Decision]) -> bool:
 
 
 def _carry_out(
-    tx: Tx, link: Link, state: Feed, ids: Sequence[str], decided: Sequence[_Decided], *, now: int
+    tx: Tx, link: Link, state: Feed, ids: Sequence[str], decided: Sequence[Decided], *, now: int
 ) -> _Done:
     last = state.last_offered
     touched = sorted({one.held.stix_id for one in decided} | set(ids))
@@ -280,10 +257,13 @@ def _carry_out(
     leaving.extend(row for row in known.values() if row.state != feed_rows.OUT and row.stix_id in examined)
     feed_rows.take_out(tx, leaving)
     feed_rows.put(tx, fresh)
+    if any(row.urgent for row in fresh):
+        feed_rows.hurry_companions(tx, link.name)
     ledger.let_go(tx, link.name, gone)
-    ledger.withhold(tx, [line for line in lines if not _says_the_same(line, before.get(line_key(line)))])
+    said = [line for line in lines if not _says_the_same(line, before.get(line_key(line)))]
+    ledger.withhold(tx, said)
     _note_waiting(tx, link, lines, before)
-    return _Done(len(fresh), len(lines), last, _note_unnamed(tx, link, leaving))
+    return _Done(len(fresh), len(said), last, _note_unnamed(tx, link, leaving))
 
 
 def _note_waiting(
@@ -314,7 +294,7 @@ def _note_unnamed(tx: Tx, link: Link, leaving: Sequence[FeedRow]) -> bool:
     return bool(left)
 
 
-def _offer(link: Link, one: _Decided, offered_at: int) -> FeedRow:
+def _offer(link: Link, one: Decided, offered_at: int) -> FeedRow:
     held = one.held
     return FeedRow(
         link=link.name,
@@ -329,6 +309,7 @@ def _offer(link: Link, one: _Decided, offered_at: int) -> FeedRow:
         message="",
         digest=held.digest,
         rendition=held.digest,
+        urgent=one.urgent,
     )
 
 
@@ -351,21 +332,6 @@ def withheld_line(link: Link, held: Held, decision: Decision, *, now: int) -> Wi
     reason = decision.reason or Reason.ERROR
     return WithheldLine(
         link.name, *key_of(held), reason.value, decision.detail, decision.remedy, decision.waits_for, now
-    )
-
-
-def _step(one: _Decided, *, already: bool) -> Step:
-    held, decision = one.held, one.decision
-    reason = "" if decision.reason is None else decision.reason.value
-    return Step(
-        held.stix_id,
-        held.version_text,
-        held.type,
-        decision.allowed,
-        already,
-        reason,
-        decision.detail,
-        decision.remedy,
     )
 
 

@@ -64,7 +64,9 @@ def deliver(delivery: Delivery) -> None:
             f"Ask {delivery.link.partner} whether its agreement file has us carry this flow.",
         )
         return
-    _settle_histories(delivery, flags.epoch)
+    if not _settle_histories(delivery, flags.epoch):
+        deliver(delivery)  # now that no other run acts for the partner, it is asked again
+        return
     silent: dict[Key, int] = {}
     _bring_all(delivery, silent)
     if silent and not delivery.report.ended:
@@ -87,8 +89,7 @@ def _bring_all(delivery: Delivery, silent: dict[Key, int]) -> None:
                 return
         except Conflict as cause:
             if cause.code == "terms_differ":
-                delivery.report.considered += len(batch[1])
-                delivery.report.unconfirmed += len(batch[1])
+                delivery.unanswered(batch[1])
                 stop_for_terms(delivery.report, delivery.link, str(cause.details.get("terms", "")))
                 return
             begun += 1
@@ -97,13 +98,17 @@ def _bring_all(delivery: Delivery, silent: dict[Key, int]) -> None:
             _begin_anew(delivery, cause)
 
 
-def _settle_histories(delivery: Delivery, theirs: str) -> None:
-    """Notice a new history of the partner before anything is sent into it."""
-    with delivery.door.database.reading() as tx:
-        state = links.state(tx, delivery.link.name)
-    if state is None or state.partner_epoch == theirs:
-        return
-    delivery.hold()
+def _settle_histories(delivery: Delivery, theirs: str) -> bool:
+    """Notice a new history of the partner before anything is sent into it.
+
+    Returns:
+        Whether that is settled; False when another run has settled one since the partner was asked.
+    """
+    before = _known_epoch(delivery)
+    if before in (None, theirs):
+        return True
+    if delivery.hold() and _known_epoch(delivery) != before:
+        return False
 
     def note(tx: Tx) -> bool:
         lost = links.note_partner_epoch(tx, delivery.link.name, theirs)
@@ -114,6 +119,13 @@ def _settle_histories(delivery: Delivery, theirs: str) -> None:
     if delivery.door.database.retrying(note):
         delivery.report.new_session = "the partner's history or what it takes from us has changed"
         advance(delivery)
+    return True
+
+
+def _known_epoch(delivery: Delivery) -> str | None:
+    with delivery.door.database.reading() as tx:
+        state = links.state(tx, delivery.link.name)
+    return None if state is None else state.partner_epoch
 
 
 def _begin_anew(delivery: Delivery, cause: Conflict) -> None:
@@ -212,19 +224,14 @@ def _bring(delivery: Delivery, keys: list[Key], items: Sequence[Item], silent: d
         raise
     except PartnerRefused as cause:
         if cause.http_status not in (413, 422) or not items:
-            _unanswered(delivery, items)
+            delivery.unanswered(items)
             raise
         _split(delivery, items, cause)
         return True
     except BaseException:
-        _unanswered(delivery, items)
+        delivery.unanswered(items)
         raise
     return _settle(delivery, keys, items, status, silent)
-
-
-def _unanswered(delivery: Delivery, items: Sequence[Item]) -> None:
-    delivery.report.considered += len(items)
-    delivery.report.unconfirmed += len(items)
 
 
 def _split(delivery: Delivery, items: Sequence[Item], cause: PartnerRefused) -> None:
@@ -236,11 +243,13 @@ def _split(delivery: Delivery, items: Sequence[Item], cause: PartnerRefused) -> 
         if not half:
             feed_rows.settle(tx, link, [items[0].key], feed_rows.FAILED, cause.problem)
         sessions.store_batch(tx, link, half)
+        delivery.count(tx, failed=0 if half else 1)
 
     delivery.door.database.retrying(shrink)
     if not half:
         delivery.report.considered += 1
         delivery.report.failed += 1
+        delivery.report.name("failed", [items[0].stix_id])
 
 
 def _settle(
@@ -255,10 +264,14 @@ def _settle(
 
     def settle(tx: Tx) -> list[Key]:
         _settle_keys(tx, link, said)
-        if not answered:
-            return []
-        sessions.settle_batch(tx, link)
-        return unanswered.note(tx, link, unknown)
+        given_up: list[Key] = []
+        if answered:
+            sessions.settle_batch(tx, link)
+            given_up = unanswered.note(tx, link, unknown)
+        failed, left = len(said.failed) + len(given_up), len(unknown) - len(given_up)
+        known = {"sent": len(said.taken), "unchanged": len(said.held_before)}
+        delivery.count(tx, **known, failed=failed, unconfirmed=left)
+        return given_up
 
     given_up = delivery.door.database.retrying(settle)
     report.batches += 1
@@ -267,6 +280,8 @@ def _settle(
     report.unchanged += len(said.held_before)
     report.failed += len(said.failed) + len(given_up)
     report.unconfirmed += len(unknown) - len(given_up)
+    report.name("sent", (key.stix_id for key in said.taken))
+    report.name("failed", (key.stix_id for key in [*(key for key, _ in said.failed), *given_up]))
     if answered:
         silent.update((key, sizes[key]) for key in unknown if key not in given_up)
         return True

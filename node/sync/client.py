@@ -156,12 +156,18 @@ class Partner:
         return self._ours(read_page(self.name, answer))
 
     def manifest_page(
-        self, collection: str, *, ids: Sequence[str], next: str | None, limit: int
+        self,
+        collection: str,
+        *,
+        ids: Sequence[str],
+        next: str | None,
+        limit: int,
+        added_after: str | None = None,
     ) -> ManifestPage:
         """One page of what the partner says it has of some ids (of all: none given)."""
         self._say(None)
         resource = self._collection(collection).get_manifest(
-            limit=limit, id=list(ids), next=next, **_ALL_VERSIONS
+            limit=limit, id=list(ids), next=next, added_after=added_after, **_ALL_VERSIONS
         )
         return read_manifest(self.name, resource)
 
@@ -181,6 +187,20 @@ class Partner:
         resource = self._connection.get(f"{self.api_root}status/{quote(status_id, safe='')}/")
         return read_status(resource, self._connection.answer.headers)
 
+    def beside(
+        self, path: str, *, headers: Mapping[str, str] | None = None, params: Mapping[str, str] | None = None
+    ) -> Answer:
+        """The answer of one of our own kind at an address beside its API root.
+
+        Args:
+            path: Below what the API root lies in, such as `exchange/books/indicators/given/`.
+            headers: Of our own kind.
+            params: Query parameters.
+        """
+        self._say(headers)
+        above = self.api_root.rstrip("/").rpartition("/")[0]
+        return self._line.exchange("GET", f"{above}/{path}", headers=self._connection.headers, params=params)
+
     def max_content_length(self) -> int:
         """How many bytes the partner takes in one POST; asked once in the client's life."""
         if self._longest is None:
@@ -196,6 +216,15 @@ class Partner:
     def interrupt(self) -> None:
         """End the request that is under way, from another thread; it becomes a PartnerUnreachable."""
         self._line.interrupt()
+
+    def end(self) -> None:
+        """End the request that is under way, from another thread; every later one fails at once."""
+        self._line.end()
+
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """How many requests were sent until now, and the bytes of all bodies, both ways."""
+        return self._line.requests, self._line.bytes
 
     def close(self) -> None:
         """Let the connection go."""

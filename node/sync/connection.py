@@ -70,6 +70,10 @@ class Answer:
     body: bytes
 
 
+class _TookTooLong(TimeoutError):
+    """The whole answer did, however lively its parts were."""
+
+
 class Line:
     """The line to one partner; used by one thread at a time, closed at the end.
 
@@ -83,6 +87,10 @@ class Line:
         transport: Stands in for the network in tests.
         patience: Timeouts and size.
         now: Microseconds; only for a `Retry-After` that is a date.
+
+    Attributes:
+        heard: Status and headers of the last answer, whatever was wrong with it; None when none came.
+        requests, bytes: How many requests were sent, and the size of all bodies, both ways.
 
     Raises:
         ConfigError: The address cannot be used.
@@ -106,6 +114,9 @@ class Line:
         self._username, self._password_file, self._verify = username, password_file, tls_ca or True
         self._shown = shown
         self._patience, self._now = patience, now
+        self.heard: tuple[int, Mapping[str, str]] | None = None
+        self.requests = self.bytes = 0
+        self._ended = threading.Event()
         self._sockets: list[socket.socket] = []
         self._adapter = transport or WatchedAdapter(self._sockets)
 
@@ -154,19 +165,30 @@ class Line:
             method, url, headers=dict(sent), params=dict(params or {}), data=body
         ).prepare()
         self._check_shown()
+        self.heard = None
         started = time.monotonic()
         late = threading.Event()
         try:
+            if self._ended.is_set():
+                raise OSError("this run is being ended")
+            self.requests += 1
+            self.bytes += len(body or b"")
             with self._watched(late):
                 answer = self._ask(request, where, started)
                 if late.is_set():
-                    raise TimeoutError("the answer took too long")
+                    raise _TookTooLong
                 return answer
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as cause:
-            raise self._unreachable(where, cause, late=late.is_set()) from cause
+            late_now = late.is_set() or isinstance(cause, _TookTooLong)
+            raise self._unreachable(where, cause, late=late_now) from cause
 
     def interrupt(self) -> None:
         """End the request that is under way, from another thread."""
+        shut(self._sockets)
+
+    def end(self) -> None:
+        """End the request that is under way, from another thread, and let no other begin."""
+        self._ended.set()
         shut(self._sockets)
 
     def close(self) -> None:
@@ -180,6 +202,7 @@ class Line:
         response = self._adapter.send(
             request, stream=True, timeout=timeout, verify=self._verify, cert=self._shown, proxies={}
         )
+        self.heard = (response.status_code, response.headers)
         try:
             self._check_coding(response, where)
             usable = response.status_code < 300
@@ -188,6 +211,7 @@ class Line:
             response.close()
         if not usable:
             raise error_of(self.partner, where, response.status_code, response.headers, body, now=self._now())
+        self.bytes += len(body)
         return Answer(response.status_code, response.headers, body)
 
     def _check_coding(self, response: requests.Response, where: str) -> None:
@@ -214,7 +238,7 @@ class Line:
                     break
                 raise self._too_large(where)
             if time.monotonic() - started > self._patience.whole:
-                raise TimeoutError("the answer took too long")
+                raise _TookTooLong
         if promised.isdigit() and size < int(promised) and not cut:
             raise ValueError(f"the answer ended after {size} of {promised} bytes")
         return answer.getvalue()

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from node.exchange import egress, feed_rows, feeds
+from node.exchange import egress, feed_rows, feeds, history
 from node.exchange.door import Door
 from node.exchange.egress import Item
 from node.exchange.ledger import Key
@@ -42,6 +42,7 @@ class Delivery:
         headers: Of our own kind; empty for others.
         pause: Waits some seconds; True when the run must end.
         hold: Called before anything is sent, or written but the feed.
+        failures: How often in succession the link has failed before this round.
     """
 
     door: Door
@@ -53,6 +54,25 @@ class Delivery:
     report: PushReport
     pause: Callable[[float], bool]
     hold: Hold
+    failures: int = 0
+
+    @property
+    def hurry(self) -> bool:
+        """Whether the next batch begins with what is urgent: every second one begins at the front.
+
+        Failures count too: or a partner that takes one batch a round would never get anything else.
+        """
+        return (self.failures + self.report.batches) % 2 == 0
+
+    def count(self, tx: Tx, **counts: int) -> None:
+        """Add to the link's totals, as the last that a transaction writes."""
+        history.count(tx, self.link.name, counts, now=self.now())
+
+    def unanswered(self, items: Sequence[Item]) -> None:
+        """Nobody knows what became of some objects; they are counted when the round ends."""
+        self.report.considered += len(items)
+        self.report.unconfirmed += len(items)
+        self.report.uncounted += len(items)
 
     def most_bytes(self) -> int:
         """How large a batch may be for this partner."""
@@ -90,10 +110,10 @@ def advance(delivery: Delivery) -> None:
 
 
 def next_items(delivery: Delivery, *, besides: int = 0, bytes_besides: int = 0, at_most: int) -> list[Item]:
-    """What to bring next, in the order offered; empty when nothing is waiting.
+    """What to bring next, what is urgent first and else in the order offered; empty when nothing waits.
 
     Args:
-        besides, bytes_besides: Number and size of items at the front that the caller passes over.
+        besides, bytes_besides: Number and size of items that wait and that the caller passes over.
         at_most: Objects at most, beside those.
     """
     door, link = delivery.door, delivery.link
@@ -108,6 +128,7 @@ def next_items(delivery: Delivery, *, besides: int = 0, bytes_besides: int = 0, 
             now=delivery.now(),
             at_most=at_most + besides,
             max_bytes=delivery.most_bytes() + bytes_besides,
+            hurry=delivery.hurry,
         )
         if items:
             return items  # an empty batch: all of it was taken out of the feed, so the next one is further on

@@ -88,7 +88,7 @@ def _bring(delivery: Delivery, items: Sequence[Item]) -> list[Key]:
         status = _final(delivery, status)
     except PartnerRefused as cause:
         if cause.http_status not in (413, 422):
-            _count_unknown(delivery, len(items))
+            delivery.unanswered(items)
             raise
         if len(items) == 1:
             _settle(delivery, Sorted([], [], [(items[0].key, cause.problem)], []))
@@ -97,7 +97,7 @@ def _bring(delivery: Delivery, items: Sequence[Item]) -> list[Key]:
         first = _bring(delivery, _still(delivery, items[:half]))
         return [*first, *_bring(delivery, _still(delivery, items[half:]))]
     except BaseException:
-        _count_unknown(delivery, len(items))
+        delivery.unanswered(items)
         raise
     delivery.report.batches += 1
     said = sort_by(status, [item.key for item in items])
@@ -214,6 +214,8 @@ def _settle(delivery: Delivery, said: Sorted) -> None:
         feed_rows.settle(tx, link, [*said.taken, *said.held_before], feed_rows.SETTLED)
         for key, message in said.failed:
             feed_rows.settle(tx, link, [key], feed_rows.FAILED, message)
+        known = {"sent": len(said.taken), "unchanged": len(said.held_before)}
+        delivery.count(tx, **known, failed=len(said.failed), unconfirmed=len(said.unknown))
 
     delivery.door.database.retrying(settle)
     report.considered += len(said.taken) + len(said.held_before) + len(said.failed) + len(said.unknown)
@@ -221,8 +223,5 @@ def _settle(delivery: Delivery, said: Sorted) -> None:
     report.unchanged += len(said.held_before)
     report.failed += len(said.failed)
     report.unconfirmed += len(said.unknown)
-
-
-def _count_unknown(delivery: Delivery, number: int) -> None:
-    delivery.report.considered += number
-    delivery.report.unconfirmed += number
+    report.name("sent", (key.stix_id for key in said.taken))
+    report.name("failed", (key.stix_id for key, _ in said.failed))

@@ -25,7 +25,7 @@ from node.sync.ahead import Ahead
 from node.sync.answers import FetchedPage
 from node.sync.bookmarks import Bookmark
 from node.sync.client import Partner
-from node.sync.own_kind import headers_of, same_terms, stop_for_terms
+from node.sync.own_kind import have_of, headers_of, same_terms, stop_for_terms
 from node.sync.refusals import AnswerTooLarge, Conflict
 from node.sync.reports import PullReport, Stop
 
@@ -120,6 +120,7 @@ def open_listing(
             remedy=f"Run: stixnode collection add {link.collection}",
         )
     state = links.state(tx, link.name)
+    bookmark = bookmarks.read(tx, link.name)
 
     def fetch(cursor: Cursor) -> FetchedPage:
         return client.objects_page(
@@ -127,7 +128,7 @@ def open_listing(
             added_after=cursor.added_after,
             next=cursor.next,
             limit=cursor.limit,
-            headers=headers_of(collection, link),
+            headers=headers_of(collection, link) | have_of(bookmark),
         )
 
     return Listing(
@@ -136,7 +137,7 @@ def open_listing(
         now=now,
         limits=limits,
         collection=collection,
-        bookmark=bookmarks.read(tx, link.name),
+        bookmark=bookmark,
         known_epoch="" if state is None else state.partner_epoch,
         started=now(),
         report=report,

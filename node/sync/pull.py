@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from node.errors import InvalidObject, LockHeld, NodeError
-from node.exchange import ingress, ledger, links
+from node.exchange import history, ingress, ledger, links
 from node.exchange.door import Door
 from node.sharing.links import Link
 from node.stix import objects
@@ -113,6 +113,7 @@ class _Store:
         if run.overlapping and _all_known(self.door, run, page):
             run.report.received += len(page.bodies)
             run.report.outcomes["duplicate"] += len(page.bodies)
+            run.report.overlap += len(page.bodies)
             return
         self._begin(run)
         moment = run.now()
@@ -128,15 +129,19 @@ class _Store:
             )
             if mark is not None:
                 bookmarks.advance(tx, run.link.name, mark)
+            history.count(tx, run.link.name, stored.counts, now=moment)
             return stored
 
         ingress.look_ahead(run.collection, page.bodies)
         admitted = self.door.database.retrying(store)
         if admitted is None:
             return
-        self.arrival_id = admitted.arrival_id
+        self.arrival_id = run.report.arrival = admitted.arrival_id
         run.report.received += len(page.bodies)
         run.report.outcomes.update(admitted.counts)
+        came = ((each.outcome.value, each.stix_id) for each in admitted.results)
+        for outcome, ids in history.first_named(came).items():
+            run.report.name(outcome, ids)
         if mark is not None:
             run.bookmark, run.report.bookmark = mark, mark.added_after
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from node.errors import LockHeld, NodeError, UsageError
+from node.exchange import links
 from node.exchange.door import Door
 from node.sharing.links import Link
 from node.store import catalog
@@ -79,5 +80,7 @@ def _begin(
                 remedy=f"Run: stixnode collection add {link.collection}",
             )
         stop_if_closed(tx, report, link, collection, now=now())
-    headers = headers_of(collection, link)
-    return Delivery(door, link, client, now, link.remote or collection.id, headers, report, pause, hold)
+        state = links.state(tx, link.name)
+    headers, failures = headers_of(collection, link), 0 if state is None else state.failures
+    remote = link.remote or collection.id
+    return Delivery(door, link, client, now, remote, headers, report, pause, hold, failures)

@@ -8,7 +8,7 @@ Reads and writes nothing.
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -21,6 +21,8 @@ from node.errors import PartnerError, PartnerRefused, PartnerUnreachable
 
 LONGEST_WAIT_SECONDS = 3600.0
 
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
+_BETWEEN_TWO = re.compile(r",(?! [0-9]{1,2}[ -][A-Za-z]{3}[ -][0-9]{4})")  # not the comma within a date
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
 _REMEDIES = {
     400: "Run stixnode check; if all is well here, tell the partner the error above.",
@@ -110,24 +112,27 @@ def error_of(
 def retry_after_seconds(headers: Mapping[str, str], *, now: int) -> float | None:
     """How long the partner asks us to wait, at most an hour; None when it says nothing sensible.
 
+    Where it says it twice, as a server and the proxy before it do, the longer time holds.
+
     Source:
         RFC 9110 section 10.2.3: seconds, or a date.
     """
-    text = headers.get("Retry-After", "").strip()
-    if not text:
-        return None
+    text = headers.get("Retry-After", "")
+    found = [_seconds(each, now=now) for each in (text, *_BETWEEN_TWO.split(text))]
+    sensible = [each for each in found if each is not None]
+    return min(max(sensible), LONGEST_WAIT_SECONDS) if sensible else None
+
+
+def _seconds(text: str, *, now: int) -> float | None:
+    """What one `Retry-After` says, 0 for the past."""
     try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            moment = parsedate_to_datetime(text)
-            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            seconds = moment.timestamp() - now / MICROSECONDS
-        except (ValueError, OverflowError, OSError):
-            return None
-    if not math.isfinite(seconds):
-        return None
-    return min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
+        if _NUMBER.fullmatch(text.strip()):
+            return max(min(float(text), LONGEST_WAIT_SECONDS), 0.0)
+        moment = parsedate_to_datetime(text)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return max(moment.timestamp() - now / MICROSECONDS, 0.0)
+    except (ValueError, TypeError, IndexError, OverflowError, OSError):
+        return None  # what the library raises for nonsense differs with its version
 
 
 def printable(text: str, length: int) -> str:

@@ -10,10 +10,12 @@ Reads and writes nothing.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from node.errors import NodeError
+from node.exchange import history
 from node.exchange.ingress import Outcome
 
 
@@ -39,6 +41,12 @@ class Ended:
     remedy: str = ""
     error: NodeError | None = None
     warnings: list[str] = field(default_factory=list)
+    named: dict[str, list[str]] = field(default_factory=dict)
+
+    def name(self, outcome: str, ids: Iterable[str]) -> None:
+        """Remember the first ids of an outcome."""
+        known = self.named.setdefault(outcome, [])
+        known += [each for each, _ in zip(ids, range(history.NAMED - len(known)), strict=False)]
 
     def stop(self, reason: Stop, detail: str, remedy: str) -> None:
         """The round ends here, and why."""
@@ -70,10 +78,14 @@ class PullReport(Ended):
         outcomes: Outcome -> number.
         listed_again: Why the listing began at the start again; "" when it did not.
         bookmark: The partner's text up to which we have read; None before the first.
+        overlap: Of the duplicates, those of which nothing was written: they were only listed again.
+        arrival: The number of the arrival that they came as; None when nothing was written.
     """
 
     pages: int = 0
     received: int = 0
+    overlap: int = 0
+    arrival: int | None = None
     outcomes: Counter[str] = field(default_factory=Counter)
     listed_again: str = ""
     bookmark: str | None = None
@@ -82,6 +94,17 @@ class PullReport(Ended):
     def moved(self) -> int:
         """Objects that changed what this node holds or has to decide."""
         return sum(self.outcomes[each] for each in ("stored", "restated", "quarantined"))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Counter -> number, without noughts."""
+        return {name: number for name, number in self.outcomes.items() if number}
+
+    @property
+    def noteworthy(self) -> bool:
+        """Whether it belongs into the history, beside how it ended."""
+        other = sum(self.outcomes[each] for each in ("refused", "variant", "suppressed"))
+        return self.moved + other > 0 or self.listed_again != ""
 
     def check(self) -> None:
         """Assert that the counters add up."""
@@ -104,9 +127,11 @@ class PushReport(Ended):
         failed: The partner refused them or set them aside.
         unconfirmed: Nobody knows; they are tried or looked up again.
         new_session: Why everything is offered again; "" when it is not.
+        uncounted: Of the unconfirmed, those that no transaction has counted yet.
     """
 
     batches: int = 0
+    uncounted: int = 0
     considered: int = 0
     sent: int = 0
     unchanged: int = 0
@@ -120,6 +145,17 @@ class PushReport(Ended):
     def moved(self) -> int:
         """Objects that crossed or changed their state."""
         return self.sent + self.failed
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Counter -> number, without noughts."""
+        counted = {name: int(getattr(self, name)) for name in history.CONSIDERED}
+        return {name: number for name, number in counted.items() if number}
+
+    @property
+    def noteworthy(self) -> bool:
+        """Whether it belongs into the history, beside how it ended."""
+        return self.considered > 0 or self.new_session != ""
 
     def check(self) -> None:
         """Assert that the counters add up."""
@@ -147,6 +183,17 @@ class ServeReport(Ended):
         """Objects newly offered."""
         return self.entered
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Counter -> number, without noughts."""
+        counted = {"offered": self.entered, "withheld": self.withheld}
+        return {name: number for name, number in counted.items() if number}
+
+    @property
+    def noteworthy(self) -> bool:
+        """Whether it belongs into the history, beside how it ended."""
+        return self.entered + self.withheld > 0
+
     def check(self) -> None:
         """A feed that was only advanced has no sums of its own."""
 
@@ -159,6 +206,16 @@ class PassiveReport(Ended):
     def moved(self) -> int:
         """Nothing moves."""
         return 0
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Nothing is counted."""
+        return {}
+
+    @property
+    def noteworthy(self) -> bool:
+        """Nothing to tell."""
+        return False
 
     def check(self) -> None:
         """Nothing to add up."""

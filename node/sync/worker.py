@@ -1,9 +1,14 @@
 """The worker: rounds of all links, again and again, until it is told to stop.
 
 Rule    One worker at a time acts for a partner (`leases`). Each partner has a thread of its own, so that a
-        slow one delays nobody. What is served is advanced here too, so that a partner's GET need not wait.
+        slow one delays nobody. Feeds are advanced here too, so that a partner's GET need not wait, and so
+        that what is urgent is known before a push is due.
 
-Writes  through `leases`, `rounds` and `exchange.retention`
+        Told to stop, it ends what is under way with partners and waits a few seconds for all threads
+        together. One that hangs in a connect or in the database is left behind: its step is stored whole
+        or not at all.
+
+Writes  through `leases`, `rounds`, `exchange.history` and `exchange.retention`
 """
 
 from __future__ import annotations
@@ -16,20 +21,21 @@ from dataclasses import dataclass, field
 
 from node.clock import MICROSECONDS
 from node.errors import LockHeld, NodeError
-from node.exchange import links, remarking, retention
+from node.exchange import feed_rows, history, links, remarking, retention
 from node.exchange.door import Door
 from node.sharing.links import Link
 from node.sync import rounds
 from node.sync.client import Partner
 from node.sync.leases import Hold, turn
 from node.sync.listing import Limits
-from node.sync.reports import Report, Stop
+from node.sync.reports import PullReport, PushReport, Report, Stop
 
-STOP_SECONDS = 5.0
+STOP_SECONDS = 4.0
 ADVANCE_SECONDS = 2.0
 RETENTION_SECONDS = 3600
 FIRST_LOOK_SECONDS = 5.0
 TEND_SECONDS = 60.0
+_LOOK_SECONDS = 0.05
 
 _log = logging.getLogger("stixnode.worker")
 
@@ -46,6 +52,9 @@ def sync_once(
 ) -> list[Report]:
     """One round of each given link, what comes in first; an error on one does not keep the others.
 
+    Where another run begins to act for a partner meanwhile, the report of the link that it overtook says so
+    (`LockHeld`), and the partner's other links are left to that run.
+
     Args:
         door: What the door judges by.
         chosen: Links, of any partners.
@@ -56,7 +65,7 @@ def sync_once(
         limits: Of each pull.
 
     Raises:
-        LockHeld: Another run is at work for one of the partners; mostly nothing was done for any.
+        LockHeld: Another run is at work for one of the partners; there is nothing to report.
     """
     reports: list[Report] = []
     partners = sorted({link.partner for link in chosen})
@@ -68,7 +77,7 @@ def sync_once(
         for partner in partners:
             ours = [link for link in chosen if link.partner == partner]
             hold = turns[partner].hold
-            reports += _rounds(door, ours, open_client, hold, now=now, pause=pause, limits=limits)
+            _rounds(door, ours, open_client, hold, reports, now=now, pause=pause, limits=limits)
     return reports
 
 
@@ -77,22 +86,30 @@ def _rounds(
     ours: Sequence[Link],
     open_client: Callable[[str], Partner],
     hold: Hold,
+    reports: list[Report],
     *,
     now: Callable[[], int],
     pause: Callable[[float], bool],
     limits: Limits | None,
-) -> list[Report]:
+) -> None:
     client: Partner | None = None
-    reports: list[Report] = []
     try:
         for link in sorted(ours, key=lambda link: (link.direction != "in", link.name)):
             if link.carrier == "us" and client is None:
                 client = open_client(link.partner)
-            reports.append(rounds.carry(door, link, client, now=now, pause=pause, limits=limits, hold=hold))
+            try:
+                reports.append(
+                    rounds.carry(door, link, client, now=now, pause=pause, limits=limits, hold=hold)
+                )
+            except LockHeld as cause:
+                if not any(each.noteworthy or each.unfinished for each in reports):
+                    raise
+                kind = PullReport if link.direction == "in" else PushReport
+                reports.append(kind(link.name, error=cause))
+                break
     finally:
         if client is not None:
             client.close()
-    return reports
 
 
 @dataclass(slots=True)
@@ -126,16 +143,19 @@ class Worker:
             threading.Thread(target=self._for_partner, args=(name,), name=f"partner {name}", daemon=True)
             for name in partners
         ]
-        threads.append(threading.Thread(target=self._serve, name="served feeds", daemon=True))
-        if self.tend is not None:
-            threads.append(threading.Thread(target=self._tend, args=(self.tend,), name="alerts", daemon=True))
+        threads.append(threading.Thread(target=self._serve, name="feeds", daemon=True))
+        threads.append(threading.Thread(target=self._tend, name="alerts", daemon=True))
         for thread in threads:
             thread.start()
         self.stopping.wait()
-        for client in list(self.clients.values()):
-            client.interrupt()
-        for thread in threads:
-            thread.join(STOP_SECONDS)
+        for _ in range(round(STOP_SECONDS / _LOOK_SECONDS)):
+            if not threads:
+                return
+            for client in list(self.clients.values()):
+                client.end()  # again and again: it may be between two connections
+            threads[0].join(_LOOK_SECONDS)
+            threads = [thread for thread in threads if thread.is_alive()]
+        _log.warning("left behind: %s", ", ".join(thread.name for thread in threads))
 
     def stop(self) -> None:
         """End the run; for a signal handler, so it only sets a flag."""
@@ -156,11 +176,13 @@ class Worker:
             try:
                 while not self.stopping.is_set() and (ready := self._due(ours)):
                     for link in ready:
-                        self._round(link, client, ours_now.hold)
+                        if not self._round(link, client, ours_now.hold):
+                            self.stopping.wait(self.tick_seconds)  # a partner that fails is not pressed
             finally:
                 self.clients.pop(partner).close()
 
-    def _round(self, link: Link, client: Partner, hold: Hold) -> None:
+    def _round(self, link: Link, client: Partner, hold: Hold) -> bool:
+        """Whether the partner did not fail."""
         while not self.stopping.is_set():
             report = rounds.carry(self.door, link, client, now=self.now, pause=self.stopping.wait, hold=hold)
             if report.moved or report.unfinished:
@@ -168,7 +190,8 @@ class Worker:
             if report.stopped is Stop.CLOSED:
                 self._wait_for_opening(link)
             if report.stopped is not Stop.RUN_LIMIT:
-                return
+                return report.error is None
+        return True
 
     def _wait_for_opening(self, link: Link) -> None:
         # Without this a link whose agreement has ended would be due at every tick.
@@ -177,17 +200,19 @@ class Worker:
     def _due(self, ours: Sequence[Link]) -> list[Link]:
         with self.door.database.reading() as tx:
             states = links.states(tx)
-        return rounds.due(ours, states, now=self.now())
+            pushed = [link.name for link in ours if link.direction == "out"]
+            urgent = {name for name in pushed if feed_rows.is_urgent(tx, name)}
+        return rounds.due(ours, states, now=self.now(), urgent=urgent)
 
     def _serve(self) -> None:
-        served = [link for link in self.door.links if link.carrier == "them" and link.direction == "out"]
+        given = [link for link in self.door.links if link.direction == "out"]
         erased_at = 0
         while not self.stopping.is_set():
             with self._unbroken("advancing what partners fetch"):
                 remarking.work_in(self.door, now=self.now())
-                for link in served:
-                    report = rounds.serve(self.door, link, now=self.now())
-                    if report.moved:
+                for link in given:
+                    report = rounds.serve(self.door, link, now=self.now(), ended=self.stopping.is_set)
+                    if report.moved and link.carrier == "them":
                         self.on_report(report)
             if self.now() - erased_at >= RETENTION_SECONDS * MICROSECONDS:
                 with self._unbroken("retention"):
@@ -195,11 +220,21 @@ class Worker:
                 erased_at = self.now()
             self.stopping.wait(ADVANCE_SECONDS)
 
-    def _tend(self, work: Callable[[], object]) -> None:
+    def _tend(self) -> None:
         # Not at once: after a start everything is late, and the first rounds put that right.
         while not self.stopping.wait(TEND_SECONDS):
-            with self._unbroken("telling alerts"):
-                work()
+            if self.tend is not None:
+                with self._unbroken("telling alerts"):
+                    self.tend()
+            with self._unbroken("pruning the history"):
+                self._prune()
+
+    def _prune(self) -> None:
+        moment, names = self.now(), [link.name for link in self.door.links]
+        with self.door.database.reading() as tx:
+            found = history.surplus(tx, names, now=moment)
+        if found:
+            self.door.database.retrying(lambda tx: history.prune(tx, found, now=moment))
 
     @contextmanager
     def _unbroken(self, what: str) -> Iterator[None]:
@@ -210,6 +245,8 @@ class Worker:
             self.stopping.wait(FIRST_LOOK_SECONDS)
         except NodeError as cause:
             _log.warning("%s: %s %s", what, cause.problem, cause.remedy)
+            if self.door.database.has_moved:
+                self.stop()  # what is remembered of rounds may be of a history that is gone
             self.stopping.wait(FIRST_LOOK_SECONDS)
         except Exception:  # noqa: BLE001  logged whole; the thread of a partner must outlive any bug
             _log.exception("%s failed", what)
