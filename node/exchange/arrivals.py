@@ -6,6 +6,7 @@ Writes  table arrival
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -28,6 +29,15 @@ _ONE = sa.text(
     "select arrival_id, at, kind, collection_id, link, actor, source, counts from arrival where"
     " arrival_id = :a"
 )
+_SINCE = sa.text(
+    "select arrival_id, at, kind, collection_id, link, actor, source, counts from arrival where"
+    " link = :link and at >= :since order by at"
+)
+_BEFORE = sa.text(
+    "select arrival_id, at, kind, collection_id, link, actor, source, counts from arrival where"
+    " link = :link and at < :since order by at desc limit 1"
+)
+_NAME = re.compile(r"a-0*([0-9]{1,18})", re.ASCII)
 
 
 class Arrival(NamedTuple):
@@ -82,6 +92,22 @@ def add_counts(tx: Tx, arrival_id: int, counts: Counter[str]) -> None:
 def recent(tx: Tx, limit: int = 50) -> list[Arrival]:
     """The last arrivals, newest first."""
     return [_arrival(row) for row in tx.rows(_RECENT, n=limit)]
+
+
+def since(tx: Tx, link: str, moment: int) -> list[Arrival]:
+    """What a link brought since a moment, and the one before, which may have been under way then."""
+    return [_arrival(row) for each in (_BEFORE, _SINCE) for row in tx.rows(each, link=link, since=moment)]
+
+
+def name_of(arrival_id: int) -> str:
+    """What people call an arrival: `a-0017`."""
+    return f"a-{arrival_id:04d}"
+
+
+def named(tx: Tx, text: str) -> Arrival | None:
+    """The arrival that people call so; None if there is none."""
+    match = _NAME.fullmatch(text.strip().lower())
+    return None if match is None else find(tx, int(match[1]))
 
 
 def find(tx: Tx, arrival_id: int) -> Arrival | None:

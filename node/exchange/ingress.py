@@ -17,9 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from node.audit import log
 from node.errors import InvalidObject
-from node.exchange import arrivals, due, ledger, placing, quarantine, remarking
+from node.exchange import arrivals, due, ledger, placing, quarantine, quotas, remarking
 from node.exchange.door import Door
 from node.exchange.ledger import Key, ReceivedLine
 from node.exchange.placing import Placement
@@ -28,7 +30,7 @@ from node.exchange.situation import Known, arriving_of, bringer_of, gather
 from node.sharing.admission import Action, Bringer, Outcome, Verdict, decide_arrival
 from node.sharing.decisions import Facts, decide_ingress
 from node.sharing.links import Link
-from node.stix.decoding import readable_header
+from node.stix.decoding import REMEDY, readable_header
 from node.stix.objects import StixObject, sort_order
 from node.stix.validation import level_of, read_checked, read_patterns
 from node.store import catalog, highwater
@@ -40,7 +42,6 @@ __all__ = [
     "Outcome",
     "Result",
     "Source",
-    "accept",
     "admit",
     "afterwards",
     "look_ahead",
@@ -50,6 +51,7 @@ __all__ = [
 
 
 MOST_SHOWN = 300
+CORRECTED = "A person here corrected exactly these bytes, and the corrected text stands."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Source:
     """Who brings a batch, and how.
 
     Args:
-        kind: `import`, `post`, `pull` or `push`.
+        kind: How it comes; `accept`, `retry` and `edit` are the ways out of the quarantine.
         actor: `account:NAME`, `person:NAME`, `os:NAME` or `worker`.
         link: The incoming link it comes by; None for what our own people bring.
         place: File name or address, for people.
@@ -65,7 +67,7 @@ class Source:
         epoch: The partner's epoch, for the ledger.
     """
 
-    kind: Literal["import", "post", "pull", "push", "accept"]
+    kind: Literal["import", "post", "pull", "push", "accept", "withdraw", "retry", "edit", "restore"]
     actor: str
     link: Link | None = None
     place: str = ""
@@ -73,8 +75,7 @@ class Source:
     epoch: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """What became of one object.
 
     `version` is the text that TAXII shows for it: the sender's own where the object has one.
@@ -102,8 +103,7 @@ class AdmitReport:
     arrival_id: int
 
 
-@dataclass(slots=True)
-class _Item:
+class _Item(msgspec.Struct):
     index: int
     body: bytes
     key: Key
@@ -122,6 +122,7 @@ class _Batch:
     now: int
     accepted: bool = False
     dates: Sequence[int] | None = None
+    intake: quotas.Intake | None = None
     placement: Placement = field(default_factory=Placement)
     bringer: Bringer = field(init=False)
 
@@ -143,7 +144,9 @@ def admit(
     *,
     arrival_id: int | None,
     now: int,
+    accepted: bool = False,
     dates: Sequence[int] | None = None,
+    tally: quotas.Tally | None = None,
 ) -> AdmitReport:
     """Let a batch of objects in, each judged for itself.
 
@@ -155,64 +158,17 @@ def admit(
         source: Who brings them.
         arrival_id: The arrival they belong to; None opens one.
         now: Microseconds.
+        accepted: A person let them out of the quarantine; they are not set aside again.
         dates: For each body the `date_added` that it had elsewhere. A row keeps it as far as it is later
             than every date given before and not later than `now`.
+        tally: What transactions before this one counted that were undone, for a plan; this one adds to it.
 
     Returns:
         One result for each body, in the same order; their counts; the arrival.
     """
-    return _admit(tx, collection, bodies, _Batch(door, collection, source, now, dates=dates), arrival_id)
-
-
-def look_ahead(collection: Collection, bodies: Sequence[bytes]) -> None:
-    """Do before the transaction what would hold the collection's lock for long; changes no verdict."""
-    read_patterns(bodies, level_of(collection.validation))
-
-
-def accept(tx: Tx, door: Door, entry: str, *, actor: str, reason: str, now: int) -> Result:
-    """Let an object out of the quarantine into its collection; its origin stays the partner.
-
-    Raises:
-        UsageError: No such entry, or it was decided already.
-        InvalidObject: The bytes can never be kept; discard the entry instead.
-    """
-    found = quarantine.find(tx, entry)
-    known = next(one for one in catalog.collections(tx) if one.collection_id == found.collection_id)
-    collection = catalog.lock(tx, known.collection_id)
-    link = door.link(found.link)
-    if link is None:
-        raise InvalidObject(
-            f"The link {found.link} of entry {entry} no longer exists, so nobody knows under which"
-            f" terms it came.",
-            remedy=f"Put its agreement back, or run: stixnode quarantine discard {entry}",
-        )
-    quarantine.decide(tx, entry, state="accepted", actor=actor, reason=reason, now=now)
-    source = Source("accept", actor, link, place=entry)
-    batch = _Batch(door, collection, source, now, accepted=True)
-    report = _admit(tx, collection, [found.body], batch, None)
-    result = report.results[0]
-    if result.failed:
-        raise InvalidObject(
-            f"The object of {entry} cannot be kept: {result.message}",
-            remedy=f"Nothing was changed. Run: stixnode quarantine discard {entry}",
-            object_id=result.stix_id,
-        )
-    return result
-
-
-def afterwards(door: Door, *, now: int) -> None:
-    """What must follow a commit that wrote objects: the high-water mark, and rows to rank again."""
-    remarking.work_in(door, now=now)
-    if door.highwater is not None:
-        with door.database.reading() as tx:
-            for collection in catalog.collections(tx):
-                highwater.note(door.highwater, collection.id, collection.last_added)
-
-
-def _admit(
-    tx: Tx, collection: Collection, bodies: Sequence[bytes], batch: _Batch, arrival_id: int | None
-) -> AdmitReport:
-    source, now, door = batch.source, batch.now, batch.door
+    batch = _Batch(door, collection, source, now, accepted, dates)
+    if source.link is not None:
+        batch.intake = quotas.Intake(tx, source.link, now=now, accepted=accepted, before=tally)
     items = [_read(index, body, collection, batch) for index, body in enumerate(bodies)]
     known = gather(tx, door, collection, source.link, [item.key.stix_id for item in items])
     if arrival_id is None:
@@ -227,6 +183,8 @@ def _admit(
         )
     for item in sorted(items, key=lambda item: 4 if item.one is None else sort_order(item.one.type)):
         _decide(item, known, batch)
+    if batch.intake is not None:
+        batch.intake.enter()
     flow_id = 0 if source.link is None else _flow_number(tx, source.link)
     placing.place(tx, known, batch.placement, batch.bringer, flow_id=flow_id, arrival_id=arrival_id, now=now)
     report = _enter(tx, collection, items, known, batch, arrival_id)
@@ -242,6 +200,20 @@ def _admit(
             details={"arrival": arrival_id, **report.counts},
         )
     return report
+
+
+def look_ahead(collection: Collection, bodies: Sequence[bytes]) -> None:
+    """Do before the transaction what would hold the collection's lock for long; changes no verdict."""
+    read_patterns(bodies, level_of(collection.validation))
+
+
+def afterwards(door: Door, *, now: int) -> None:
+    """What must follow a commit that wrote objects: the high-water mark, and rows to rank again."""
+    remarking.work_in(door, now=now)
+    if door.highwater is not None:
+        with door.database.reading() as tx:
+            for collection in catalog.collections(tx):
+                highwater.note(door.highwater, collection.id, collection.last_added)
 
 
 def _read(index: int, body: bytes, collection: Collection, batch: _Batch) -> _Item:
@@ -267,6 +239,9 @@ def _read(index: int, body: bytes, collection: Collection, batch: _Batch) -> _It
 def _decide(item: _Item, known: Known, batch: _Batch) -> None:
     one, link = item.one, batch.source.link
     structural = known.collection.validation == "structure"
+    if not batch.accepted and known.corrected(item.key.stix_id, item.key.digest):
+        item.verdict = Verdict(Action.KEEP, Outcome.VARIANT, "corrected", CORRECTED)
+        return
     if one is None or (item.fault and not structural):
         item.verdict = _invalid(item, link)
         return
@@ -276,6 +251,9 @@ def _decide(item: _Item, known: Known, batch: _Batch) -> None:
     rank = known.rank(one, batch.origin)
     if link is not None and verdict.action in (Action.STORE, Action.REPLACE) and not batch.accepted:
         verdict = _by_agreement(one, rank, link, known, batch, verdict)
+    if batch.intake is not None:
+        first, revokes = known.is_first(one), known.revokes(one)
+        verdict = batch.intake.judged(verdict, len(one.body), first=first, revokes=revokes)
     item.verdict = verdict
     row = known.held_row(one)
     if row is not None and not item.version:
@@ -324,7 +302,8 @@ def _by_agreement(
 
 def _invalid(item: _Item, link: Link | None) -> Verdict:
     if link is not None and not item.key.stix_id.startswith("unknown--index-"):
-        return Verdict(Action.SET_ASIDE, Outcome.QUARANTINED, "invalid", item.fault)
+        message = item.fault.removesuffix(f" {REMEDY}")  # it is kept, in the quarantine
+        return Verdict(Action.SET_ASIDE, Outcome.QUARANTINED, "invalid", message)
     return Verdict(Action.KEEP, Outcome.REFUSED, "invalid", item.fault)
 
 
@@ -336,6 +315,7 @@ def _enter(
     lines: list[ReceivedLine] = []
     counts: Counter[str] = Counter()
     lawful: list[Key] = []
+    aside: list[quarantine.Aside] = []
     for item in items:
         verdict = item.verdict
         assert verdict is not None  # every item was decided above
@@ -344,20 +324,12 @@ def _enter(
         if item.fault and not reason and outcome is not Outcome.REFUSED:
             # A collection that asks for structure alone keeps what fails the schemas, and says so.
             reason, message = "flagged", f"flagged: {item.fault}"
+        if source.kind == "edit" and verdict.action in (Action.STORE, Action.REPLACE):
+            reason, message = ledger.EDITED, "corrected here"
         if link is not None:
             if verdict.action is Action.SET_ASIDE:
-                name = quarantine.set_aside(
-                    tx,
-                    link.name,
-                    collection.collection_id,
-                    item.key,
-                    item.body,
-                    reason=reason,
-                    detail=message,
-                    arrival_id=arrival_id,
-                    now=now,
-                )
-                message = f"set_aside: {message} ({name})"
+                aside.append(quarantine.Aside(item.key, item.body, reason, message))
+                message = f"set_aside: {message} ({quarantine.name_of(link.name, item.key)})"
             lines.append(
                 ReceivedLine(
                     *item.key, link.name, link.partner, outcome.value, reason, source.epoch, arrival_id, now
@@ -370,6 +342,8 @@ def _enter(
             Result(item.index, item.shown_id or item.key.stix_id, version, outcome, reason, message)
         )
     ledger.note_received(tx, lines)
+    if link is not None:
+        quarantine.take(tx, link, collection.collection_id, aside, arrival_id=arrival_id, now=now)
     quarantine.close(tx, lawful, now=now)
     arrivals.add_counts(tx, arrival_id, counts)
     return AdmitReport(results, counts, arrival_id)

@@ -2,7 +2,7 @@
 
 The deciding half that a feed, a page, a push and a preview all share; it writes nothing.
 
-Reads   tables object, owner, received, link; bodies only for the ids they refer to
+Reads   tables object, owner, received, link, withdrawal; bodies only for the ids they refer to
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from node.exchange import ledger, links
+from node.exchange import ledger, links, withdrawals
 from node.exchange.door import Door
 from node.exchange.ledger import ReceivedLine
 from node.sharing.decisions import Decision, End, Facts, decide_egress, permitted_by_any
@@ -54,6 +54,7 @@ def judge(
     owner_rows = owners.owners(tx, ids | named)
     ends = _ends(tx, link, named, owner_rows)
     brought = ledger.received(tx, ids)
+    taken_back = withdrawals.refused(tx, ids)
     epochs = {name: state.partner_epoch for name, state in links.states(tx).items()}
     decisions: list[Decision] = []
     for one, names in zip(candidates, refs, strict=True):
@@ -63,7 +64,13 @@ def judge(
         flows = {(line.partner, line.link.split("/")[1]) for line in lines if line.outcome != "echo"}
         decisions.append(
             decide_egress(
-                facts_of(held, owner_rows, companion=one.companion),
+                facts_of(
+                    held,
+                    owner_rows,
+                    companion=one.companion,
+                    withdrawn=held.stix_id in taken_back and not held.revoked,
+                    edited=any(line.reason == ledger.EDITED for line in lines if line.partner == held.origin),
+                ),
                 link,
                 now=now,
                 brought_by=sorted({partner for partner, _ in flows}),
@@ -78,7 +85,14 @@ def judge(
     return decisions
 
 
-def facts_of(held: Held, owner_rows: Mapping[str, owners.Owner], *, companion: bool = False) -> Facts:
+def facts_of(
+    held: Held,
+    owner_rows: Mapping[str, owners.Owner],
+    *,
+    companion: bool = False,
+    withdrawn: bool = False,
+    edited: bool = False,
+) -> Facts:
     """What the rules know of one row; an observable stands by its own marking alone."""
     owner = None if held.observable else owner_rows.get(held.stix_id)
     return Facts(
@@ -89,6 +103,8 @@ def facts_of(held: Held, owner_rows: Mapping[str, owners.Owner], *, companion: b
         owner_rank=None if owner is None else owner.rank,
         origin=held.origin,
         companion=companion,
+        withdrawn=withdrawn,
+        edited=edited,
     )
 
 

@@ -56,6 +56,9 @@ class WithheldLine(NamedTuple):
     at: int
 
 
+EDITED = "edited"
+"""The reason of a line that no partner brought: a person here corrected what it had brought."""
+
 _RECEIVED = ", ".join("r." + name for name in ReceivedLine._fields)
 _WITHHELD = ", ".join("w." + name for name in WithheldLine._fields)
 

@@ -178,6 +178,11 @@ def _owner_rows(known: Known, by_id: dict[str, list[Draft]], bringer: Bringer) -
         if drafts[0].one.observable:
             continue
         before = known.owners.get(stix_id)
+        if before is None and len(drafts) == 1:
+            # A new id, and most are: no version of it can stand anywhere, for that would have left an owner.
+            (draft,) = drafts
+            changed[stix_id] = owners.Owner(stix_id, known.new_owners[stix_id], draft.rank, draft.place)
+            continue
         newest = max(draft.place for draft in drafts)
         if before is not None and newest < before.newest_version:
             continue

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from node.audit import log
-from node.exchange import due, placing
+from node.exchange import due, placing, withdrawals
 from node.exchange.door import Door
 from node.exchange.selection import Versions, chosen
 from node.sharing.admission import Flags, flags_of
@@ -124,6 +124,7 @@ def undelete(tx: Tx, stix_id: str, *, actor: str, now: int) -> list[Tombstone]:
         catalog.lock(tx, stone.collection_id)
         owners.lift(tx, stone)
     if lifted:
+        withdrawals.lift(tx, stix_id)
         log.record(
             tx, now=now, actor=actor, act="undelete", subject=stix_id, details={"versions": len(lifted)}
         )

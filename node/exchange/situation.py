@@ -3,7 +3,7 @@
 All look-ups of a batch are made here, at once and under the collection's lock; afterwards the batch is
 decided in memory, object by object, each seeing what the ones before it did.
 
-Reads   tables object, owner, tombstone, marking, feed_row, quarantine
+Reads   tables object, owner, tombstone, marking, feed_row, quarantine, withdrawal
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from node.exchange import feed_rows, quarantine
+from node.exchange import feed_rows, quarantine, withdrawals
 from node.exchange.door import Door
 from node.exchange.ledger import Key
 from node.sharing.admission import Arriving, Bringer, Situation, Version, version_key
@@ -49,6 +49,11 @@ class Versions:
         if version.revoked:
             self._revoked.setdefault(version.spec_version, set()).add(key)
 
+    @property
+    def stand(self) -> bool:
+        """Whether there are versions, and none of them is revoked."""
+        return bool(self._by_key) and not any(self._revoked.values())
+
     def about(self, version: Version) -> tuple[Version, ...]:
         """As `Situation.held` asks for them: that of the same key, a revoked one, and any."""
         keys = [version_key(version), *itertools.islice(self._revoked.get(version.spec_version, ()), 1)]
@@ -69,12 +74,13 @@ class Known:
     owners: dict[str, owner_rows.Owner]
     tombstones: dict[str, list[owner_rows.Tombstone]]
     released: dict[Key, set[bytes]]
-    discarded: set[tuple[str, bytes]]
+    decided: dict[tuple[str, bytes], bytes | None]
     definitions: list[owner_rows.Definition]
     versions: dict[str, Versions] = field(default_factory=dict)
     rows: dict[str, dict[tuple[str, int] | bytes, objects.Held]] = field(default_factory=dict)
     new_owners: dict[str, str] = field(default_factory=dict)
     elsewhere: dict[str, list[objects.Held]] = field(default_factory=dict)
+    withdrawn: frozenset[str] = frozenset()
     meanings: dict[tuple[str, bool], Mapping[str, int]] = field(default_factory=dict)
 
     def situation(self, one: StixObject, arriving: Arriving) -> Situation:
@@ -83,25 +89,34 @@ class Known:
         owner = self.new_owners.get(one.id)
         if owner is None and one.id in self.owners:
             owner = self.owners[one.id].owner
-        buried = next(
+        key = Key(one.id, one.spec_version, one.version or 0, b"") if self.released else None
+        return Situation(
+            held=self.versions[one.id].about(version) if one.id in self.versions else (),
+            owner=owner,
+            tombstone=self._buried(one) if one.id in self.tombstones else None,
+            released=() if key is None else self.released.get(key, ()),
+            discarded=self.decided.get((one.id, version.digest), b"") is None,
+            stood_here=one.id in self.tombstones,
+            withdrawn=one.id in self.withdrawn,
+        )
+
+    def _buried(self, one: StixObject) -> str | None:
+        """The reason of the tombstone of exactly this version."""
+        return next(
             (
                 stone.reason
-                for stone in self.tombstones.get(one.id, ())
+                for stone in self.tombstones[one.id]
                 if stone.digest == one.digest
                 and stone.spec_version == one.spec_version
                 and (one.version is None or stone.version == one.version)
             ),
             None,
         )
-        key = Key(one.id, one.spec_version, one.version or 0, b"")
-        return Situation(
-            held=self.versions[one.id].about(version) if one.id in self.versions else (),
-            owner=owner,
-            tombstone=buried,
-            released=self.released.get(key, ()) if self.released else (),
-            discarded=(one.id, version.digest) in self.discarded,
-            stood_here=one.id in self.tombstones,
-        )
+
+    def corrected(self, stix_id: str, digest: bytes) -> bool:
+        """Whether a person here corrected exactly these bytes of the link, and that text still stands."""
+        edited = self.decided.get((stix_id, digest))
+        return edited is not None and any(row.digest == edited for row in self.held.get(stix_id, ()))
 
     def rank(self, one: StixObject, origin: str) -> int:
         """The object's own rank by the definitions that count for its origin and author."""
@@ -120,6 +135,14 @@ class Known:
         if one.id not in self.rows:
             self.rows[one.id] = {version_key(version_of_row(row)): row for row in self.held[one.id]}
         return self.rows[one.id].get(version_key(version_of(one)))
+
+    def is_first(self, one: StixObject) -> bool:
+        """Whether the collection never held the id of an object."""
+        return one.id not in self.versions and one.id not in self.tombstones
+
+    def revokes(self, one: StixObject) -> bool:
+        """Whether an object takes back an id that stands in the collection."""
+        return one.revoked and one.id in self.versions and self.versions[one.id].stand
 
     def now_holds(self, stix_id: str, version: Version) -> None:
         """A version is stored by this batch: later objects of the batch meet it."""
@@ -161,9 +184,10 @@ def gather(tx: Tx, door: Door, collection: Collection, link: Link | None, ids: I
         owners=owner_rows_before,
         tombstones=owner_rows.tombstones(tx, collection.collection_id, wanted),
         released={} if back is None else feed_rows.released(tx, back.name, wanted),
-        discarded=set() if link is None else quarantine.discarded(tx, link.name, wanted),
+        decided={} if link is None else quarantine.decided(tx, link.name, wanted),
         definitions=owner_rows.definitions(tx),
         elsewhere=elsewhere,
+        withdrawn=withdrawals.refused(tx, wanted),
     )
     known.versions = {stix_id: Versions(map(version_of_row, rows)) for stix_id, rows in here.items()}
     return known
