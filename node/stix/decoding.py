@@ -85,7 +85,8 @@ def decode(body: bytes, max_object_bytes: int = MAX_OBJECT_BYTES) -> tuple[dict[
         _refuse_duplicate_keys(body)
     if rb"\u0000" in form and _NUL.search(form):
         names = (name for name in value if _NUL.search(canonical({name: value[name]})))
-        raise _invalid(body, f"The property {shown(next(names))} holds the character NUL")
+        name = next(names)
+        raise _invalid(body, f"The property {shown(name)} holds the character NUL", name)
     return value, form
 
 
@@ -121,7 +122,8 @@ def _refuse_duplicate_keys(body: bytes) -> None:
     try:
         json.loads(body.decode(), object_pairs_hook=_without_duplicates)
     except _DuplicateKey as cause:
-        raise _invalid(body, f"The property {shown(cause.args[0])} occurs twice in one object") from cause
+        name = cause.args[0]
+        raise _invalid(body, f"The property {shown(name)} occurs twice in one object", name) from cause
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> None:
@@ -148,14 +150,14 @@ def _deeper_than(levels: int, value: dict[str, object]) -> bool:
     return True
 
 
-def _invalid(body: bytes, problem: str) -> InvalidObject:
-    return invalid(problem, readable_id(body))
+def _invalid(body: bytes, problem: str, *place: str) -> InvalidObject:
+    return invalid(problem, readable_id(body), *place)
 
 
-def invalid(problem: str, object_id: str | None) -> InvalidObject:
+def invalid(problem: str, object_id: str | None, *place: str) -> InvalidObject:
     """The refusal of one object; `problem` is a sentence about it, without its full stop."""
     text = f"{object_id or 'An object'} is not valid. {problem}."
-    return InvalidObject(text, remedy=REMEDY, object_id=object_id)
+    return InvalidObject(text, remedy=REMEDY, object_id=object_id, place=place)
 
 
 def readable_header(body: bytes) -> Header:

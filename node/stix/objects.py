@@ -318,7 +318,7 @@ def _marking_refs(value: Mapping[str, object]) -> tuple[str, ...]:
 def _marking(value: Mapping[str, object], name: str, ref: object) -> str:
     if isinstance(ref, str) and ref.startswith("marking-definition--") and ID.fullmatch(ref):
         return ref
-    raise _invalid(value, f"Its {name} holds {shown(ref)}, and not the id of a marking-definition")
+    raise _invalid(value, f"Its {name} holds {shown(ref)}, and not the id of a marking-definition", name)
 
 
 def _checked_list(value: Mapping[str, object], name: str, wanted: str) -> list[object]:
@@ -338,9 +338,9 @@ def _only_accompanies(name: str) -> bool:
 
 def _fault(value: Mapping[str, object], name: str, wanted: str) -> InvalidObject:
     found = f"is {shown(value[name])}" if name in value else "is missing"
-    return _invalid(value, f"Its {name} {found}, and should be {wanted}")
+    return _invalid(value, f"Its {name} {found}, and should be {wanted}", name)
 
 
-def _invalid(value: Mapping[str, object], problem: str) -> InvalidObject:
+def _invalid(value: Mapping[str, object], problem: str, *place: str) -> InvalidObject:
     said = value.get("id")
-    return invalid(problem, said if isinstance(said, str) and ID.fullmatch(said) else None)
+    return invalid(problem, said if isinstance(said, str) and ID.fullmatch(said) else None, *place)

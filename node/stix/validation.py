@@ -132,7 +132,14 @@ def check(
     Source:
         OASIS cti-stix2-json-schemas, branches stix2.0 and stix2.1.
     """
-    decoded = decode_kept(value) if isinstance(value, bytes) else value
+    found = fault(decode_kept(value) if isinstance(value, bytes) else value, type, spec_version, full=full)
+    return None if found is None else _written(*found)
+
+
+def fault(
+    decoded: Mapping[str, object], type: str, spec_version: str, *, full: bool = False
+) -> tuple[tuple[str, ...], str] | None:  # STIX's names
+    """The place of what `check` finds, as steps from the object inwards, and what is wrong there."""
     name = type
     if name not in _object_schemas(spec_version):
         undated = "created" not in decoded and "modified" not in decoded
@@ -141,19 +148,20 @@ def check(
     formats = full and spec_version == "2.1" and decoded.get("defanged") is not True
     validator = _validator(spec_version, name, formats=formats)
     if not validator.is_valid(decoded):
-        return _sentence(validator, decoded)
-    fault = semantics.fault(decoded, type, spec_version) if full else None
-    return None if fault is None else _written(*fault)
+        return _worst(validator, decoded)
+    found = semantics.fault(decoded, type, spec_version) if full else None
+    return None if found is None else (tuple(found[0].split("/")), found[1])
 
 
-def _sentence(validator: Any, value: Mapping[str, object]) -> str:
+def _worst(validator: Any, value: Mapping[str, object]) -> tuple[tuple[str, ...], str]:
     faults = [_closest(fault) for fault in islice(validator.iter_errors(value), 20)]
     # A fault inside a property says more than one of the whole object.
     path, text = max(faults, key=lambda fault: (not _says_little(fault[1]), len(fault[0])))
-    return _written("/".join(map(str, path)), text)
+    return tuple(map(str, path)), text
 
 
-def _written(place: str, text: str) -> str:
+def _written(steps: tuple[str, ...], text: str) -> str:
+    place = "/".join(steps)
     whole = f"{place[:120]}: {text}" if place else text
     sentence = "".join(map(_printable, whole[: 2 * _LONGEST_SENTENCE]))
     return sentence if len(sentence) <= _LONGEST_SENTENCE else f"{sentence[: _LONGEST_SENTENCE - 3]}..."

@@ -1,45 +1,17 @@
-"""node/cli/review.py: status, explain, quarantine and undelete as people use them."""
+"""node/cli/review.py and what is near it: status, explain and undelete as people use them."""
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from node.audit import log
 from node.exchange import ingress, removal
-from node.exchange.ingress import Source
 from node.store import catalog
 from node.sync import bookmarks
 from node.sync.bookmarks import Bookmark
+from tests.cli.bringing import brought, set_aside
 from tests.cli.desk import Desk, a_bundle, moment, old_indicator
 from tests.support.agreements import a_flow
 from tests.support.builders import NORTH_ID, SOUTH_ID, an_id
-
-
-def brought(desk: Desk, *bodies: bytes) -> Desk:
-    """South is the partner and has brought these."""
-    desk.with_partner()
-    desk.run("resume", "south")
-    with desk.open() as node:
-        link = node.door.link("south/indicators/in")
-
-        def work(tx):
-            collection = catalog.find_collection(tx, "indicators")
-            locked = catalog.lock(tx, collection.collection_id)
-            source = Source("pull", "worker", link)
-            return ingress.admit(tx, node.door, locked, bodies, source, arrival_id=None, now=moment())
-
-        node.database.retrying(work)
-    return desk
-
-
-def set_aside(desk: Desk) -> str:
-    """An object in our name that we never had; the name of its entry."""
-    body = old_indicator("claims us", author=NORTH_ID, description="\x1b[2J\u202eboo")
-    brought(desk, body)
-    return str(desk.run("quarantine", "list", "--json").of("entry")[0]["entry"])
-
 
 # status
 
@@ -85,86 +57,10 @@ def test_status_shows_partner_agreement_and_duty_desk(desk: Desk):
 def test_status_names_readers_that_never_came(desk: Desk):
     desk.run("account", "add", "soc", "--read", "indicators")
 
-    assert "soc  indicators  NEVER since " in desk.run("status").out
+    assert "soc  indicators  idle, never asked since " in desk.run("status").out
     assert desk.run("status", "--json").of("reader") == [
         {"type": "reader", "account": "soc", "last_poll": None}
     ]
-
-
-# quarantine
-
-
-def test_an_entry_is_listed_and_shown_with_its_fault_and_its_body(desk: Desk):
-    entry = set_aside(desk)
-
-    listed = desk.run("quarantine", "list").out
-    shown = desk.run("quarantine", "show", entry)
-
-    assert entry in listed
-    assert "foreign_edit" in listed
-    assert "It names us as its author, and we never had it." in shown.out
-    assert '  "type": "indicator",' in shown.out
-    line = desk.run("quarantine", "show", entry, "--json").of("entry")[0]
-    assert json.loads(line["body"])["id"] == line["id"] == an_id("indicator", "claims us")
-
-
-def test_what_is_shown_of_a_foreign_body_cannot_act_on_the_terminal(desk: Desk):
-    entry = set_aside(desk)
-
-    shown = desk.run("quarantine", "show", entry).out
-
-    assert all(each.isprintable() or each == "\n" for each in shown)
-
-
-def test_an_object_is_accepted_by_a_person_and_keeps_its_origin(desk: Desk):
-    entry = set_aside(desk)
-
-    answer = desk.run(
-        "quarantine", "accept", entry, "--reason", "asked them", "--json", STIXNODE_TOKEN=desk.token
-    )
-
-    assert answer.code == 0
-    assert answer.of("decided")[0]["outcome"] == "stored"
-    told = desk.run("explain", an_id("indicator", "claims us")).out
-    assert "put in by south" in told
-    with desk.open() as node, node.database.reading() as tx:
-        leaf = log.leaves(tx, limit=1)[0]
-    assert (leaf.actor, leaf.act, leaf.details["reason"]) == ("person:op", "quarantine.accept", "asked them")
-
-
-def test_nobody_without_a_token_accepts(desk: Desk):
-    entry = set_aside(desk)
-
-    answer = desk.run("quarantine", "accept", entry)
-
-    assert answer.code == 4
-    assert answer.err.splitlines()[-1].startswith("Try: Put your token in $STIXNODE_TOKEN")
-    assert desk.run("quarantine", "list", "--json").summary["entries"] == 1
-
-
-def test_a_person_without_the_role_does_not_accept(desk: Desk):
-    entry = set_aside(desk)
-    token = json.loads(desk.run("person", "add", "au", "--role", "auditor", "--json").out)["token"]
-
-    answer = desk.run("quarantine", "accept", entry, STIXNODE_TOKEN=token)
-
-    assert answer.code == 4
-    assert "au is auditor" in answer.err
-
-
-def test_a_discarded_object_is_not_asked_about_again(desk: Desk):
-    entry = set_aside(desk)
-
-    assert desk.run("quarantine", "discard", entry, "--reason", "not ours").code == 0
-    assert desk.run("quarantine", "list", "--json").summary["entries"] == 0
-    assert desk.run("quarantine", "list", "--state", "discarded", "--json").of("entry")[0]["entry"] == entry
-    again = desk.run("quarantine", "discard", entry)
-    assert (again.code, "is discarded already" in again.err) == (2, True)
-
-
-def test_an_unknown_entry_is_a_wrong_call(desk: Desk):
-    for act in ("show", "discard"):
-        assert desk.run("quarantine", act, "q-0000000000").code == 2
 
 
 # explain and undelete

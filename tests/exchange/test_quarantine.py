@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from node.errors import UsageError
-from node.exchange import ingress, quarantine, removal
+from node.exchange import quarantine, removal, worklist
 from tests.support.builders import an_id, an_indicator
 from tests.support.nodes import IN, Node, key_of
 
@@ -42,7 +42,7 @@ def test_entries_are_told_apart_by_link_and_state(north: Node):
             tx, first.entry, state="discarded", actor="person:eve", reason="spam", now=north.now
         )
         assert len(quarantine.entries(tx)) == 1
-        assert quarantine.entries(tx, link="west/indicators/in") == []
+        assert quarantine.entries(tx, links=["west/indicators/in"]) == []
         (decided,) = quarantine.entries(tx, state="discarded")
         assert (decided.decided_by, decided.decision_reason) == ("person:eve", "spam")
         assert quarantine.waiting(tx)[IN][0] == 1
@@ -66,7 +66,7 @@ def test_what_was_accepted_and_is_no_longer_held_waits_when_it_comes_again(north
     north.bring(AMBER, by=IN)
     name = quarantine.name_of(IN, key_of(AMBER))
     with north.database.writing() as tx:
-        ingress.accept(tx, north.door, name, actor="person:eve", reason="asked", now=north.moment())
+        worklist.accept(tx, north.door, name, actor="person:eve", reason="asked", now=north.moment())
     north.remove(an_id("indicator"))
     with north.database.writing() as tx:
         removal.undelete(tx, an_id("indicator"), actor="person:eve", now=north.moment())
