@@ -263,7 +263,6 @@ def test_a_mistake_is_refused_by_name(tmp_path: Path, changes: dict[str, object]
         {"partner": a_partner(card="south.card")},
         {"partner": a_partner(networks=["198.51.100.0/24"])},
         {"partner": a_partner(stricter={"second_person": "all"})},
-        {"partner": a_partner(stricter={"max_new_in_per_day": 5})},
         {"partner": a_partner(stricter={"never_send": ["a"]})},
         {"partner": a_partner(stricter={"never_block": ["a"]})},
     ],

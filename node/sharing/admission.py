@@ -95,6 +95,7 @@ class Situation(msgspec.Struct, frozen=True):
         released: Digests that we released of this key to the very link it arrives by.
         discarded: Whether a person discarded exactly this key and digest from this link before.
         stood_here: Whether versions of the id, no longer held, stood in the collection.
+        withdrawn: Whether this node has withdrawn the object, so that only what is revoked comes in.
     """
 
     held: Collection[Version]
@@ -103,6 +104,7 @@ class Situation(msgspec.Struct, frozen=True):
     released: Collection[bytes] = ()
     discarded: bool = False
     stood_here: bool = False
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,13 @@ def decide_arrival(arriving: Arriving, situation: Situation, bringer: Bringer, *
     by_link = bringer.partner is not None
     if by_link and not bringer.accepted and situation.tombstone is not None:
         return _keep(Outcome.SUPPRESSED, situation.tombstone, "This node has removed exactly these bytes.")
+    if situation.withdrawn and not arriving.version.revoked:
+        return _keep(
+            Outcome.REFUSED,
+            "withdrawn",
+            "The object was withdrawn, so only what is revoked comes in of it; what is right needs an id of"
+            " its own.",
+        )
     held = next((one for one in situation.held if same_key(one, arriving.version)), None)
     if held is not None and held.digest == arriving.version.digest:
         return _keep(Outcome.DUPLICATE, "", "Already held, byte for byte in meaning.")

@@ -80,6 +80,7 @@ class Agreement:
         parties: name -> party, two or more, sorted by name.
         flows: Sorted by collection and givers.
         terms_digest: SHA-256 of the meaning, 32 bytes; equal at all parties.
+        acknowledge_withdrawal_hours: How soon a party confirms what another has withdrawn.
     """
 
     id: str
@@ -93,6 +94,7 @@ class Agreement:
     parties: Mapping[str, Party]
     flows: tuple[Flow, ...]
     terms_digest: bytes
+    acknowledge_withdrawal_hours: int = 24
 
 
 def load_agreement(path: Path) -> Agreement:
@@ -139,6 +141,7 @@ def parse_agreement(text: str, name: str) -> Agreement:
     _check_top(top, name, problems)
     parties = _parties(top.get("party", {}), name, problems)
     names = frozenset(top.get("party", {}))
+    promises = read_keys(top.get("promises", {}), _PROMISES, f"{name}, [promises]", problems)
     flows: list[Flow] = []
     if "flow" in top or "flow" not in tables:
         flows = read_flows(top.get("every_flow", {}), top.get("flow", []), names, name, problems)
@@ -155,6 +158,7 @@ def parse_agreement(text: str, name: str) -> Agreement:
         parties={each: parties[each] for each in sorted(parties)},
         flows=tuple(sorted(flows, key=lambda flow: (flow.collection, flow.givers))),
         terms_digest=b"",
+        **promises,
     )
     return replace(agreement, terms_digest=_terms_digest(agreement))
 
@@ -183,6 +187,11 @@ class _TopKeys(msgspec.Struct, forbid_unknown_fields=True):
     every_flow: dict[str, Any] = {}
     review_on: date | None = None
     paper_signed: bool = False
+    promises: dict[str, Any] = {}
+
+
+class _PromiseKeys(msgspec.Struct, forbid_unknown_fields=True):
+    acknowledge_withdrawal_hours: Annotated[int, Meta(ge=1, le=8760)] = 24
 
 
 class _PartyKeys(msgspec.Struct, forbid_unknown_fields=True):
@@ -215,7 +224,12 @@ _TOP = Section(
         "flows": "Write [[flow]].",
         "parties": "Write [party.NAME].",
     },
-    later=frozenset({"cases", "requests", "promises", "at_end"}),
+    later=frozenset({"cases", "requests", "at_end"}),
+)
+_PROMISES = Section(
+    _PromiseKeys,
+    help={"acknowledge_withdrawal_hours": "Write a whole number of hours from 1 to 8760."},
+    later=frozenset({"report_compromise_hours", "available_percent"}),
 )
 _PARTY = Section(
     _PartyKeys,
@@ -303,7 +317,7 @@ def _terms_digest(agreement: Agreement) -> bytes:
     # One entry for each giver, so that one flow with two givers and two flows with one each are
     # the same terms. A key that a later version adds must enter only where it differs from its
     # built-in value: two nodes of different versions have to find the same digest.
-    meaning = {
+    meaning: dict[str, object] = {
         "format": FORMAT,
         "id": agreement.id,
         "revision": agreement.revision,
@@ -320,6 +334,8 @@ def _terms_digest(agreement: Agreement) -> bytes:
             for giver in flow.givers
         ),
     }
+    if agreement.acknowledge_withdrawal_hours != _PromiseKeys().acknowledge_withdrawal_hours:
+        meaning["promises"] = {"acknowledge_withdrawal_hours": agreement.acknowledge_withdrawal_hours}
     return hashlib.sha256(b"stixnode terms 1\n" + msgspec.json.encode(meaning, order="sorted")).digest()
 
 
@@ -341,4 +357,5 @@ def _flow_meaning(flow: Flow, giver: str) -> tuple[object, ...]:
         flow.carry[giver],
         flow.every_seconds,
         flow.either_may_edit,
+        *([("urgent_labels", flow.urgent_labels)] if flow.urgent_labels else []),
     )

@@ -27,12 +27,14 @@ class Reason(StrEnum):
 
     NOT_IN_FORCE = "not_in_force"
     NOT_IN_FLOW = "not_in_flow"
+    WITHDRAWN = "withdrawn"
     TYPE_NOT_AGREED = "type_not_agreed"
     UNKNOWN_MARKING = "unknown_marking"
     UNMARKED = "unmarked"
     ABOVE_CEILING = "above_ceiling"
     BACK_TO_ORIGIN = "back_to_origin"
     BROUGHT_BY_PARTNER = "brought_by_partner"
+    EDITED_HERE = "edited_here"
     ONWARD_NOT_GRANTED = "onward_not_granted"
     WAITS_FOR_REFERENCE = "waits_for_reference"
     ERROR = "error"
@@ -49,6 +51,8 @@ class Facts(msgspec.Struct, frozen=True):
         companion: It goes because an object that may go names it: a marking-definition, or the
             identity of an organisation.
         collection: Alias of the collection it stands in; "" when the caller walks the link's own.
+        withdrawn: We have withdrawn the object, and this version is not revoked.
+        edited: A person here corrected the text that its origin brought; nobody there wrote this one.
     """
 
     id: str
@@ -59,6 +63,8 @@ class Facts(msgspec.Struct, frozen=True):
     origin: str
     companion: bool = False
     collection: str = ""
+    withdrawn: bool = False
+    edited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +146,11 @@ def decide_egress(
         return (
             _in_force(link.terms, now)
             or _in_flow(facts, link, "out")
+            or _withdrawn(facts)
             or _type(facts, link.terms)
             or _marking(facts, link.terms)
             or _origin(facts, link, entering and brought_in_present_epoch)
+            or _edited(facts)
             or _onward(facts, link, brought_by, onward_granted)
             or _references(link, ends)
             or ALLOWED
@@ -211,6 +219,16 @@ def _in_flow(facts: Facts, link: Link, direction: str) -> Decision | None:
     return None
 
 
+def _withdrawn(facts: Facts) -> Decision | None:
+    if not facts.withdrawn:
+        return None
+    return _no(
+        Reason.WITHDRAWN,
+        "The object was withdrawn, and this version does not say so.",
+        "Nothing has to be done: the version that is revoked goes in its place.",
+    )
+
+
 def _type(facts: Facts, terms: Terms) -> Decision | None:
     if facts.companion or type_allowed(terms.types, facts.type, facts.observable):
         return None
@@ -268,6 +286,16 @@ def _origin(facts: Facts, link: Link, just_brought: bool) -> Decision | None:
         detail = f"{partner} itself brought this version."
         return _no(Reason.BROUGHT_BY_PARTNER, detail, f"Nothing has to be done; {partner} has it.")
     return None
+
+
+def _edited(facts: Facts) -> Decision | None:
+    if not facts.edited:
+        return None
+    return _no(
+        Reason.EDITED_HERE,
+        f"A person here corrected what {facts.origin} sent; only {facts.origin}'s own text may go on.",
+        f"Ask {facts.origin} to send a corrected version.",
+    )
 
 
 def _onward(

@@ -57,6 +57,7 @@ class Flow:
         keep_days: After so many days the receiver erases the content.
         carry: giver -> `pull` (each receiver fetches) or `push` (the giver brings).
         either_may_edit: No ownership: both sides continue each other's objects.
+        urgent_labels: What bears one of them leaves first, as every revocation does; sorted.
     """
 
     collection: str
@@ -70,6 +71,7 @@ class Flow:
     carry: Mapping[str, Carry]
     every_seconds: int
     either_may_edit: bool
+    urgent_labels: tuple[str, ...]
 
 
 def type_allowed(types: Collection[str], object_type: str, observable: bool) -> bool:
@@ -135,11 +137,12 @@ class _FlowKeys(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     audience: list[str] = []
     onward: Literal["none"] | list[str] = "none"
     either_may_edit: bool = False
+    urgent_labels: list[str] = []
 
 
 _BUILT_IN: dict[str, Any] = {
     "max_tlp": TLP.GREEN, "unmarked": None, "carry": "pull", "every_seconds": 300, "keep_days": 730,
-    "audience": (), "onward": (), "either_may_edit": False,
+    "audience": (), "onward": (), "either_may_edit": False, "urgent_labels": (),
 }  # fmt: skip
 _NO_FLOW = "Write a table [[flow]], with two brackets, for each collection that is shared."
 _LEVELS = "clear, green, amber, amber+strict or red"
@@ -158,6 +161,7 @@ _FLOW = Section(
         "audience": 'Write a list of names such as ["state-bodies"].',
         "onward": 'Write "none", or a list with the names of third parties.',
         "either_may_edit": "Write true or false.",
+        "urgent_labels": 'Write a list of labels such as ["urgent"]; revocations are urgent without one.',
     },
     mistakes={
         "max_tpl": "Write max_tlp.",
@@ -178,7 +182,6 @@ _FLOW = Section(
             "personal_data",
             "redact",
             "lifetime_days",
-            "urgent_labels",
         }
     ),
 )
@@ -218,6 +221,8 @@ def _meaning(key: str, value: Any, parties: frozenset[str]) -> Any:
         return _names(value, frozenset(), must_be_party=False)
     if key == "types":
         return _types(value)
+    if key == "urgent_labels":
+        return _labels(value)
     if key == "carry" and isinstance(value, dict):
         _names(list(value), parties, must_be_party=True)
     return value
@@ -234,6 +239,12 @@ def _names(names: list[str], parties: frozenset[str], *, must_be_party: bool) ->
         if not must_be_party and name in parties:
             raise ValueError(f"{name} is a party, so it receives the flow anyway")
     return tuple(sorted(set(names)))
+
+
+def _labels(names: list[str]) -> tuple[str, ...]:
+    if odd := [name for name in names if not (name.strip() == name != "" and name.isprintable())]:
+        raise ValueError(f"{odd[0]!r} is no label")
+    return tuple(sorted({name.casefold() for name in names}))
 
 
 def _types(names: list[str]) -> tuple[str, ...]:

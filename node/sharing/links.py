@@ -11,55 +11,31 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
 
 from node.errors import UsageError
 from node.sharing.agreements import Agreement, Flow
+from node.sharing.bindings import PartnerBinding, PartnerKind, Stricter
 from node.sharing.tables import Problem, nearest, refuse
 from node.stix.markings import NO_TLP, TLP
 
-PartnerKind = Literal["stixnode", "taxii"]
+__all__ = [
+    "Direction",
+    "Link",
+    "Parties",
+    "PartnerBinding",
+    "PartnerKind",
+    "Stricter",
+    "Terms",
+    "derive_links",
+    "find_links",
+    "parties_of",
+]
+
 Direction = Literal["in", "out"]
-
-
-@dataclass(frozen=True, slots=True)
-class Stricter:
-    """Our own brakes on one partner; they only take away from the agreement."""
-
-    max_tlp_out: TLP = TLP.RED
-    public_objects: Literal["accept", "refuse"] = "accept"
-
-
-@dataclass(frozen=True, slots=True)
-class PartnerBinding:
-    """Where a partner is and where its flows lie here, from `[partner.NAME]` of the configuration.
-
-    Args:
-        api_root: URL that ends in `/`; None when only the partner carries.
-        password_file: Path of the file with our password or token there; None with no `username`.
-        tls_ca: Path of the only issuer trusted for it; None for the public ones.
-        tls_certificate, tls_private_key: Paths of what we show to a server that asks who connects; both
-            or neither.
-        store_in: flow -> alias of our collection for what comes in, where it is not the flow's name.
-        their_ids: flow -> id of the partner's collection, where it is not ours.
-    """
-
-    name: str
-    kind: PartnerKind = "stixnode"
-    api_root: str | None = None
-    username: str | None = None
-    password_file: str | None = None
-    tls_ca: str | None = None
-    tls_certificate: str | None = None
-    tls_private_key: str | None = None
-    agreements: tuple[Agreement, ...] = ()
-    paused: bool = False
-    store_in: Mapping[str, str] = field(default_factory=dict)
-    their_ids: Mapping[str, str] = field(default_factory=dict)
-    stricter: Stricter = Stricter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +76,9 @@ class Link:
         granted_by: Out-links: (partner, flow) of every in-flow that may be passed on to this partner.
         terms_digest: Of the agreement; compared with the partner's.
         policy_digest: Of what this link's decisions read, and of nothing else.
+        stricter: Our own brakes; how much may come in a day decides nothing about one object, so it is not
+            in the policy digest.
+        urgent_labels: In lower case: what bears one of them leaves first. It decides nothing either.
     """
 
     name: str
@@ -122,6 +101,8 @@ class Link:
     agreement_title: str
     terms_digest: bytes
     policy_digest: bytes
+    stricter: Stricter
+    urgent_labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +318,8 @@ def _link(us: str, binding: PartnerBinding, agreement: Agreement, flow: Flow, di
         agreement_title=agreement.title,
         terms_digest=agreement.terms_digest,
         policy_digest=b"",
+        stricter=stricter,
+        urgent_labels=flow.urgent_labels,
     )
 
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Meta
 
 from node.sharing.agreements import Agreement
 from node.sharing.links import PartnerBinding, PartnerKind, Stricter
@@ -39,11 +40,19 @@ class PartnerKeys(msgspec.Struct, forbid_unknown_fields=True):
     stricter: dict[str, Any] = {}
 
 
+_MOST = 1_000_000_000
+
+
 class StricterKeys(msgspec.Struct, forbid_unknown_fields=True):
     """The keys of [partner.NAME.stricter]."""
 
     max_tlp_out: str = "red"
     public_objects: Literal["accept", "refuse"] = "accept"
+    max_new_in_per_day: Annotated[int, Meta(ge=0, le=_MOST)] = 5_000
+    max_new_bytes_in_per_day: Annotated[int, Meta(ge=0)] = 1_073_741_824
+    max_revoked_percent_in_per_day: Annotated[int, Meta(ge=0, le=100)] = 20
+    max_quarantine_objects: Annotated[int, Meta(ge=0, le=_MOST)] = 10_000
+    max_quarantine_bytes: Annotated[int, Meta(ge=0)] = 1_073_741_824
 
 
 _SECRET = "Write password_file; a secret never stands in this file."  # noqa: S105 - a sentence
@@ -66,9 +75,18 @@ _STRICTER = Section(
     help={
         "max_tlp_out": "Write clear, green, amber, amber+strict or red.",
         "public_objects": 'Write "accept" or "refuse".',
+        "max_new_in_per_day": f"Write a whole number of objects from 0 to {_MOST}; 0 is no limit.",
+        "max_new_bytes_in_per_day": "Write a whole number of bytes; 0 is no limit.",
+        "max_revoked_percent_in_per_day": "Write a whole number from 0 to 100; 0 is no limit.",
+        "max_quarantine_objects": f"Write a whole number of objects from 0 to {_MOST}; 0 is no limit.",
+        "max_quarantine_bytes": "Write a whole number of bytes; 0 is no limit.",
     },
-    mistakes={"max_tlp": "Write max_tlp_out.", "tlp_ceiling": "Write max_tlp_out."},
-    later=frozenset({"second_person", "max_new_in_per_day", "never_send", "never_block"}),
+    mistakes={
+        "max_tlp": "Write max_tlp_out.",
+        "tlp_ceiling": "Write max_tlp_out.",
+        "max_pull_objects": "Write max_new_in_per_day.",
+    },
+    later=frozenset({"second_person", "never_send", "never_block"}),
 )
 
 
@@ -161,7 +179,15 @@ def is_loopback(host: str) -> bool:
 def _stricter(table: Mapping[str, Any], where: str, problems: list[Problem]) -> Stricter:
     keys = StricterKeys(**read_keys(table, _STRICTER, where, problems))
     try:
-        return Stricter(max_tlp_out=parse_tlp(keys.max_tlp_out), public_objects=keys.public_objects)
+        return Stricter(
+            max_tlp_out=parse_tlp(keys.max_tlp_out),
+            public_objects=keys.public_objects,
+            max_new_in_per_day=keys.max_new_in_per_day,
+            max_new_bytes_in_per_day=keys.max_new_bytes_in_per_day,
+            max_revoked_percent_in_per_day=keys.max_revoked_percent_in_per_day,
+            max_quarantine_objects=keys.max_quarantine_objects,
+            max_quarantine_bytes=keys.max_quarantine_bytes,
+        )
     except ValueError as cause:
         problems.append(wrong_value(where, "max_tlp_out", keys.max_tlp_out, str(cause), _STRICTER))
         return Stricter(max_tlp_out=TLP.CLEAR)

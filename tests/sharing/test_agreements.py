@@ -309,7 +309,6 @@ def json_name(name: str) -> str:
         "personal_data",
         "redact",
         "lifetime_days",
-        "urgent_labels",
     ],
 )
 @pytest.mark.parametrize("section", ["flow", "every_flow"])
@@ -320,9 +319,23 @@ def test_a_limit_that_is_not_enforced_yet_must_not_be_promised(section: str, key
     assert "does not enforce it yet, so it must not be promised; take it out" in error.problem
 
 
-@pytest.mark.parametrize("chapter", ["cases", "requests", "promises", "at_end"])
+@pytest.mark.parametrize("chapter", ["cases", "requests", "at_end"])
 def test_a_chapter_that_is_not_enforced_yet_must_not_be_promised(chapter: str):
     assert "must not be promised; take it out" in refusal(**{chapter: {"max_tlp": "amber"}}).problem
+
+
+def test_a_promise_that_is_kept_is_read_and_counts_in_the_digest():
+    plain = an_agreement()
+    said = an_agreement(promises={"acknowledge_withdrawal_hours": 24})
+    other = an_agreement(promises={"acknowledge_withdrawal_hours": 4})
+
+    assert (plain.acknowledge_withdrawal_hours, other.acknowledge_withdrawal_hours) == (24, 4)
+    assert plain.terms_digest == said.terms_digest != other.terms_digest
+
+
+@pytest.mark.parametrize("key", ["report_compromise_hours", "available_percent"])
+def test_a_promise_that_is_not_measured_yet_must_not_be_made(key: str):
+    assert "must not be promised; take it out" in refusal(promises={key: 1}).problem
 
 
 def test_all_problems_of_a_file_are_told_at_once():

@@ -138,7 +138,7 @@ def widened_terms_do_not_reach_what_was_withheld(stack: ExitStack) -> None:
             policy_digest=link.policy_digest, epoch=collection.epoch, collection_id=collection.collection_id
         )
 
-    put(stack, feeds, "_renewed", unchanged)
+    put(stack, feeds, "renewed", unchanged)
 
 
 @fault

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from node.exchange import feed_rows, ledger, quarantine
+from node.exchange import feed_rows, history, ledger, quarantine
 from node.exchange.ledger import Key
-from node.store import objects, owners, pages, schema
+from node.store import objects, owners, pages, schema, values
 from node.store.database import Database, Row, Spelled, Tx
 from node.store.objects import NewRow
 from tests.store.recording import Said, read_whole, recorded
@@ -108,6 +108,12 @@ def fill(database: Database, collection_id: int) -> None:
                 )
                 for row, each in zip(rows, digests, strict=True)
             ],
+        )
+        values.put(
+            tx,
+            collection_id,
+            [values.Line(each, NOON + 10 * each) for each in numbers],
+            mark=NOON + 10 * ROWS,
         )
         ledger.note_received(
             tx,
@@ -291,6 +297,26 @@ HOT: dict[str, tuple[Callable[[Tx], object], str, tuple[str, ...]]] = {
         "feed_row",
         ("feed_row_to_send",),
     ),
+    "what a push has to bring first": (
+        lambda tx: feed_rows.urgent_to_send(tx, LINK, 100),
+        "feed_row",
+        ("feed_row_urgent",),
+    ),
+    "whether a push has anything to bring at once": (
+        lambda tx: feed_rows.is_urgent(tx, LINK),
+        "feed_row",
+        ("feed_row_urgent",),
+    ),
+    "the last run of a link": (
+        lambda tx: history.runs(tx, [LINK], limit=10),
+        "run",
+        ("run_link",),
+    ),
+    "the totals of a week": (
+        lambda tx: history.totals(tx, 20_000, 20_007),
+        "daily_total",
+        ("daily_total_day",),
+    ),
     "the companions in a feed": (
         lambda tx: feed_rows.companions(tx, LINK),
         "feed_row",
@@ -303,7 +329,7 @@ HOT: dict[str, tuple[Callable[[Tx], object], str, tuple[str, ...]]] = {
     "what is set aside": (
         lambda tx: quarantine.close(tx, [Key(each, "2.1", 1, b"d") for each in MANY], now=NOON),
         "quarantine",
-        ("quarantine_state",),
+        ("quarantine_key",),
     ),
     "who waits": (lambda tx: ledger.waiting_for(tx, MANY), "withheld", ("withheld_waits",)),
 }
@@ -346,7 +372,17 @@ def test_a_hot_statement_searches_by_the_whole_head_of_its_index(filled, asked):
 
 
 # One row, or as many as an operator has set up; not one for each object.
-SMALL = {"node", "collection", "flow", "link", "feed", "marking", "rank_task", "alembic_version"}
+SMALL = {
+    "node",
+    "collection",
+    "flow",
+    "link",
+    "feed",
+    "marking",
+    "rank_task",
+    "alembic_version",
+    "object_value_mark",
+}
 # Walks the feed, once for all organisations that were examined; they are few and change seldom.
 WALKS = ("select distinct o.created_by from feed_row",)
 

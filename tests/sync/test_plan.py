@@ -120,7 +120,7 @@ def test_explain_tells_what_was_set_aside_and_the_command(two_databases, tmp_pat
     pair.north.bring(CLAIM)
     pair.round()
     told = explained(pair.south, an_id("indicator", "claims to be south's"))
-    assert any("stixnode quarantine accept q-" in line for line in told)
+    assert any("stixnode quarantine show q-" in line for line in told)
 
 
 def test_explain_keeps_to_one_link_when_asked(two_databases, tmp_path):
