@@ -6,7 +6,7 @@ import pytest
 
 from node.config_keys import MITRE
 from node.errors import UsageError
-from node.exchange import ingress, quarantine
+from node.exchange import quarantine, worklist
 from node.sharing.links import Stricter
 from node.stix.markings import NO_TLP, TLP, UNKNOWN
 from node.store.database import Database
@@ -129,7 +129,7 @@ class TestQuarantine:
     def test_an_accepted_object_is_stored_as_the_partners_with_a_new_date(self, north: Node):
         north.bring(an_indicator(tlp="amber"), by=IN)
         with north.database.writing() as tx:
-            result = ingress.accept(
+            result = worklist.accept(
                 tx, north.door, self.entry(north), actor="person:eve", reason="asked", now=north.moment()
             )
         assert result.outcome == "stored"
@@ -139,7 +139,7 @@ class TestQuarantine:
         north.bring(FIRST)
         north.bring(NEWER, by=IN)
         with north.database.writing() as tx:
-            ingress.accept(
+            worklist.accept(
                 tx, north.door, self.entry(north), actor="person:eve", reason="", now=north.moment()
             )
         assert north.last(ID).digest == digest_of(NEWER)
@@ -151,9 +151,9 @@ class TestQuarantine:
         north.bring(an_indicator(tlp="amber"), by=IN)
         entry = self.entry(north)
         with north.database.writing() as tx:
-            ingress.accept(tx, north.door, entry, actor="person:eve", reason="", now=north.moment())
+            worklist.accept(tx, north.door, entry, actor="person:eve", reason="", now=north.moment())
         with pytest.raises(UsageError, match="accepted already"), north.database.writing() as tx:
-            ingress.accept(tx, north.door, entry, actor="person:eve", reason="", now=north.moment())
+            worklist.accept(tx, north.door, entry, actor="person:eve", reason="", now=north.moment())
 
     def test_a_discarded_object_is_remembered_and_not_asked_about_again(self, north: Node):
         north.bring(an_indicator(tlp="amber"), by=IN)
