@@ -13,11 +13,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def a_certificate(folder: Path, name: str) -> tuple[Path, ssl.SSLContext]:
+def a_certificate(
+    folder: Path, name: str, *, began_days_ago: int = 1, days: int = 30, address: str = "127.0.0.1"
+) -> tuple[Path, ssl.SSLContext]:
     """A self-signed authority that is its own server at 127.0.0.1: its file, and the server's context."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    began = datetime.now(UTC) - timedelta(days=1)
+    began = datetime.now(UTC) - timedelta(days=began_days_ago)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -25,11 +27,9 @@ def a_certificate(folder: Path, name: str) -> tuple[Path, ssl.SSLContext]:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(began)
-        .not_valid_after(began + timedelta(days=30))
+        .not_valid_after(began + timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
-        )
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), False)
         .sign(key, hashes.SHA256())
     )
     file, secret = folder / f"{name}.pem", folder / f"{name}.key"
