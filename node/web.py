@@ -36,7 +36,7 @@ from node.exchange.door import Door
 from node.sharing.partners import is_loopback
 from node.store import highwater, migrate
 from node.store.database import Database, Tx
-from node.taxii import compression, discovery, logs, objects, openapi, posts, statuses
+from node.taxii import books, compression, discovery, logs, objects, openapi, posts, statuses
 from node.taxii.cache import Sheets
 from node.taxii.face import EXTENSION, Face, answer, guard, release
 from node.taxii.failing import refusal_of
@@ -44,6 +44,8 @@ from node.taxii.health import Health
 from node.taxii.observing import REQUEST_ID, ROUTE, Observed, log_failure
 from node.taxii.protocol import RequestRefused, error_body
 from node.taxii.rates import Rates
+from node.taxii.reach import Reach
+from node.taxii.reopening import Reopening
 from node.taxii.uploads import Uploads
 
 THREADS, BODIES = 32, 24  # requests, and among them bodies on their way in, that a process works on at once
@@ -53,6 +55,7 @@ BUFFER_BYTES = 64 * 1024  # the longest headers
 KEPT_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 ANNOUNCED = "STIXNODE_ANNOUNCED"
 START_TRIES, START_PAUSE = 600, 0.05
+ORPHAN_SECONDS = 0.5
 
 _BEGIN_KEY = re.compile(r"-----BEGIN ([A-Z ]*)PRIVATE KEY-----")
 _LOGGING = {
@@ -74,15 +77,31 @@ def create_app(settings: Settings, database: Database) -> Flask:
     Raises:
         StoreError: The database does not have the tables of this program.
     """
-    door = prepare(settings, database)
+    ours = _face(settings, database)
     app = Flask(__name__, static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     # Clients drop their credentials on any redirect, so no path is redirected to another form of it.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
+    app.extensions[EXTENSION] = ours
+    for part in (discovery, objects, posts, statuses, books, openapi):
+        app.register_blueprint(part.blueprint)
+    counts = metrics.Metrics()
+    Health(counts, alone=_is_alone(settings)).register(app)
+    Reach(settings.partners).register(app)
+    app.before_request(Reopening(app, lambda moved: _face(settings, moved)).look)
+    app.before_request(_refuse_broken_request)
+    app.teardown_request(release)
+    app.register_error_handler(Exception, _failed)
+    app.after_request(lambda response: guard(_packed(response), secure=ours.secure))
+    app.wsgi_app = Observed(app.wsgi_app, counts, Uploads(BODIES))  # type: ignore[method-assign]
+    return app
+
+
+def _face(settings: Settings, database: Database) -> Face:
     limits = settings.limits
-    ours = Face(
-        door=door,
+    return Face(
+        door=prepare(settings, database),
         now=clock.now,
         title=settings.node.title,
         public_url=settings.node.public_url,
@@ -93,23 +112,13 @@ def create_app(settings: Settings, database: Database) -> Flask:
         rates=Rates(limits.requests_per_second, limits.concurrent_requests, limits.failed_logins_per_minute),
         sheets=Sheets(limits.page_cache_bytes),
     )
-    app.extensions[EXTENSION] = ours
-    for part in (discovery, objects, posts, statuses, openapi):
-        app.register_blueprint(part.blueprint)
-    counts = metrics.Metrics()
-    Health(counts, alone=_is_alone(settings)).register(app)
-    app.before_request(_refuse_broken_request)
-    app.teardown_request(release)
-    app.register_error_handler(Exception, _failed)
-    app.after_request(lambda response: guard(_packed(response), secure=ours.secure))
-    app.wsgi_app = Observed(app.wsgi_app, counts, Uploads(BODIES))  # type: ignore[method-assign]
-    return app
 
 
 def app_factory() -> Flask:
     """The application of one server process, from the file that $STIXNODE_CONFIG names."""
     # Until the server has set its own: the parent's answer to a stop would let this process run on.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     settings = load_settings(Path(os.environ["STIXNODE_CONFIG"]), os.environ)
     logs.to_stderr(requests=settings.server.log_requests)
     app = create_app(settings, open_database(settings))
@@ -155,7 +164,8 @@ def prepare(settings: Settings, database: Database) -> Door:
 def _pause_all(tx: Tx, settings: Settings, found: highwater.Recovery) -> None:
     """A new history: nothing crosses before a person has looked."""
     links.ensure(tx, settings.links)
-    reason = "the database went back in time; see what is missing, then run stixnode resume"
+    what = "is on another server, and perhaps " if found.other_server and not found.behind else ""
+    reason = f"the database {what}went back in time; see what is missing, then run stixnode resume"
     links.set_paused(tx, None, paused=True, reason=reason, now=clock.now())
     details: log.Details = {"behind": list(found.behind), "other_server": found.other_server}
     log.record(tx, now=clock.now(), actor="node", act="history.new", subject="node", details=details)
@@ -259,6 +269,13 @@ def _announce(address: str) -> None:
             _let_go_of_the_gone(parts.port or 0)
             return
         time.sleep(START_PAUSE)
+
+
+def _end_with_parent(parent: int) -> None:
+    # Nobody would stop a worker whose parent was killed, and it would hold the port against the next server.
+    while os.getppid() == parent:
+        time.sleep(ORPHAN_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _is_open(host: str, port: int) -> bool:

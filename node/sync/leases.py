@@ -2,8 +2,8 @@
 
 Rule    Whoever begins a round looks whether another run is at work, and takes the lease before it writes or
         sends anything; so a round with nothing new takes none. A lease is renewed while its work lasts, and
-        free again soon after its holder died. What was read before a lease was taken may have been
-        overtaken by another run: it is read again, or the round ends.
+        free again at once when its holder is known to be gone, else within a minute. What was read before
+        a lease was taken may have been overtaken by another run: it is read again, or the round ends.
 
 Writes  table lease
 """
@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from node.clock import MICROSECONDS
 from node.errors import LockHeld, NodeError
 from node.store.database import Database, Tx
+from node.sync.holders import is_gone
 
 LEASE_SECONDS = 60
 RENEW_SECONDS = 20
@@ -41,6 +42,9 @@ _log = logging.getLogger("stixnode.worker")
 
 def take_lease(tx: Tx, work: str, holder: str, *, now: int) -> bool:
     """Whether the lease of a work is now `holder`'s, for a minute from now."""
+    row = tx.row(_HOLDER, work=work)
+    if row is not None and is_gone(str(row[0])):
+        release_lease(tx, work, str(row[0]))
     return tx.run(_TAKE, work=work, holder=holder, until=now + LEASE_SECONDS * MICROSECONDS, now=now) == 1
 
 
@@ -84,7 +88,9 @@ class Turn:
         """
         with self._database.reading() as tx:
             row = tx.row(_HOLDER, work=self._work)
-        if row is not None and row[0] != self._holder and int(row[1]) > self._now():
+        if row is None or row[0] == self._holder or int(row[1]) <= self._now():
+            return
+        if not is_gone(str(row[0])):
             raise self._held(str(row[0]))
 
     def hold(self) -> bool:

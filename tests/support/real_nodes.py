@@ -23,8 +23,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-
 from node import clock
 from node.access import accounts, tokens
 from node.config import Settings, load_settings
@@ -33,7 +31,7 @@ from node.exchange.ingress import AdmitReport, Source
 from node.store import catalog
 from node.store.database import Database, Tx
 from node.web import open_database, prepare
-from tests.support.agreements import a_flow, agreement_text, toml_text
+from tests.support.agreements import UNLIMITED, a_flow, agreement_text, toml_text
 from tests.support.builders import an_indicator
 from tests.support.served import DEFINITIONS, free_port
 
@@ -98,21 +96,26 @@ def two_real_nodes(
     template: Path,
     folder: Path,
     *,
-    giver: str,
-    carry: str,
+    giver: str | Sequence[str],
+    carry: str | Mapping[str, str],
     page_size: int = 1000,
     max_content_length: int = 1_000_000,
+    types: Sequence[str] = ("indicator", "identity"),
+    flow_changes: Mapping[str, object] | None = None,
 ) -> tuple[RealNode, RealNode]:
     """North, which carries, and south, which serves; their links are open.
 
     Args:
         template: An SQLite file that is migrated and has the node's row.
         folder: Where theirs go.
-        giver: Who gives indicators to the other.
+        giver: Who gives indicators to the other, or both of them.
         carry: `pull` or `push`, so that north does it: it pulls what south gives, pushes what it gives.
+            With two givers it says so for each.
         page_size, max_content_length: Of south, which decide how large a page and a batch may be.
+        types, flow_changes: Of what crosses.
     """
-    flow = a_flow("indicators", [giver], types=["indicator", "identity"], carry=carry)
+    givers = [giver] if isinstance(giver, str) else giver
+    flow = a_flow("indicators", givers, types=types, carry=carry, **(flow_changes or {}))
     agreement = an_agreement_of_today(flow=[flow])
     port = free_port()
     north, south = RealNode("north", folder / "north", free_port()), RealNode("south", folder / "south", port)
@@ -153,7 +156,7 @@ def found_real_node(
         "node": {"name": node.name},
         "server": {"listen": [f"127.0.0.1:{node.port}"]},
         "limits": {**rates, **(limits or {})},
-        "partner": dict(partners),
+        "partner": {name: {"stricter": UNLIMITED, **keys} for name, keys in partners.items()},
     }
     node.config.write_text(toml_text(document), encoding="utf-8")
     with node.opened() as database:
@@ -214,10 +217,3 @@ def work_once(node: RealNode, module: str = "node") -> Ended:
     process = begin_work(node, module)
     out, said = process.communicate(timeout=100)
     return Ended(process.returncode, tuple(json.loads(line) for line in out.splitlines()), said)
-
-
-def end_leases(database: Database) -> None:
-    """What a minute does after a worker was killed: its leases have ended, and no link waits."""
-    with database.writing() as tx:
-        tx.run(sa.text("update lease set until = 0"))
-        tx.run(sa.text("update link set next_try = null"))

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from node.errors import LockHeld
 from node.sync import bookmarks, leases
 from node.sync.bookmarks import Bookmark
+from node.sync.push import push
 from tests.support.builders import NOON, an_indicator
-from tests.support.two_nodes import BOTH_PULL, BOTH_PUSH, Centre, two_nodes
+from tests.support.two_nodes import BOTH_PULL, BOTH_PUSH, Centre, renew_history, two_nodes
 
 FIRST, SECOND = an_indicator("one", tlp="green"), an_indicator("two", tlp="green")
 _HOLDERS = sa.text("select holder from lease")
@@ -65,6 +66,28 @@ def test_a_run_that_began_while_we_asked_is_left_to_work(two_databases, tmp_path
     assert all(method == "GET" for method, _, _ in pair.north.wire.asked)
     assert pair.south.bodies() == []
     assert pair.north.state("south/indicators/out").failures == 0
+
+
+def test_a_later_history_that_another_run_has_settled_meanwhile_stays_settled(two_databases, tmp_path):
+    """What was asked before the lease was taken says nothing any more."""
+    pair = two_nodes(two_databases, tmp_path, flow_carry=BOTH_PUSH)
+    pair.north.bring(FIRST)
+    pair.north.sync()
+    renew_history(pair.south, "restored")
+    door, client = pair.north.door, pair.north.client()
+    link = door.link("south/indicators/out")
+    others = []
+
+    def hold() -> bool:
+        if others:
+            return False
+        renew_history(pair.south, "restored again")
+        others.append(push(door, link, pair.north.client(), now=pair.clock, pause=lambda _: False))
+        return True
+
+    report = push(door, link, client, now=pair.clock, pause=lambda _: False, hold=hold)
+
+    assert [(one.new_session != "", one.considered) for one in (*others, report)] == [(True, 1), (False, 0)]
 
 
 def test_a_page_that_another_run_has_read_past_is_not_stored(two_databases, tmp_path):
