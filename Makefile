@@ -26,10 +26,10 @@ $(INSTALL): pyproject.toml
 	@touch $@
 
 # DATA and PARTNER_DATA: a bundle of your own for either node. PARTNER=medallion: the reference server as the other side.
-# KEEP: a folder in which both nodes stay, to look at afterwards.
-demo: env          ## two nodes on this machine exchange [DATA=file PARTNER_DATA=file PARTNER=medallion KEEP=folder]
+# KEEP: a folder in which both nodes stay, to look at afterwards. INCIDENT: a wrong batch is found and taken back.
+demo: env          ## two nodes on this machine exchange [DATA=file PARTNER_DATA=file PARTNER=medallion KEEP=folder INCIDENT=1]
 	@$(BIN)/python -m node demo $(if $(DATA),--data '$(DATA)') $(if $(PARTNER_DATA),--partner-data '$(PARTNER_DATA)') \
-	  $(if $(PARTNER),--partner '$(PARTNER)') $(if $(KEEP),--keep '$(KEEP)')
+	  $(if $(PARTNER),--partner '$(PARTNER)') $(if $(KEEP),--keep '$(KEEP)') $(if $(INCIDENT),--incident)
 
 test: check        ## check, then all tests on both databases
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --ignore=tests/architecture
@@ -49,9 +49,11 @@ histories: env     ## search histories of two nodes for one that does not conver
 simulate: env      ## whole nodes under a seeded scheduler that loses, cuts, crashes and restores [SEEDS=10000 FIRST=0]
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),10000) --first $(or $(FIRST),0)
 
-# POWER: at how many instants the power is cut; 200 of them are in `make test`.
-torture: env       ## kill the processes, cut the power, crowd the node [POWER=2000]
-	POWER=$(or $(POWER),2000) $(BIN)/python -m pytest -q -n $(JOBS) tests/torture
+# POWER: at how many instants the power is cut. KILLS: how often puller, pusher and server are each killed. CUTS: after
+# every so manieth byte a message is cut. OBJECTS: how many are moved in flat memory. A sample of each is in `make test`.
+torture: env       ## kill the processes, cut the power and the wire, crowd the node [POWER=2000 KILLS=200 CUTS=1 OBJECTS=100000]
+	POWER=$(or $(POWER),2000) KILLS=$(or $(KILLS),200) CUTS=$(or $(CUTS),1) OBJECTS=$(or $(OBJECTS),100000) \
+	  $(BIN)/python -m pytest -q -n $(JOBS) tests/torture
 
 # FUZZ: examples of each kind; a small sample is in `make test`.
 fuzz: env          ## send hostile requests at random, and what the OpenAPI description allows [FUZZ=3000]

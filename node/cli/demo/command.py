@@ -22,17 +22,19 @@ from types import FrameType
 
 import click
 
-from node import clock
 from node.cli.asked import Asked, Command
 from node.cli.context import Context, with_context
 from node.cli.demo import expectations, medallion, report, stage
-from node.cli.demo.certificates import Certificates, make_certificates
+from node.cli.demo.certificates import Certificates
 from node.cli.demo.comparison import compare
 from node.cli.demo.expectations import FileContent, Forecast
+from node.cli.demo.incident import drill
+from node.cli.demo.pair import two_served
 from node.cli.demo.reading import read_collections
 from node.cli.demo.report import Expectation, Findings, set_aside
 from node.cli.demo.rounds import carry
 from node.cli.demo.stage import READER, DemoNode
+from node.cli.demo.terms import AGREEMENT
 from node.cli.exits import DONE, ERROR
 from node.cli.printing import Printer
 from node.errors import NodeError, UsageError
@@ -73,9 +75,19 @@ class Given:
     type=click.Path(file_okay=False, path_type=Path),
     help="An empty or new folder in which the nodes stay.",
 )
+@click.option(
+    "--incident",
+    is_flag=True,
+    help="A drill: a wrong batch went out; it is found by value, stopped, withdrawn and acknowledged.",
+)
 @with_context
 def demo(
-    context: Context, data: Path | None, partner_data: Path | None, partner: str, keep: Path | None
+    context: Context,
+    data: Path | None,
+    partner_data: Path | None,
+    partner: str,
+    keep: Path | None,
+    incident: bool,
 ) -> int:
     """Run two nodes on this machine that exchange, and compare what both hold afterwards.
 
@@ -88,6 +100,13 @@ def demo(
             "medallion keeps all in memory and is shown with the starter content alone.",
             remedy="Leave out --data and --partner-data, or leave out --partner medallion.",
         )
+    if incident and (data or partner_data or partner == "medallion"):
+        raise UsageError(
+            "The drill has content of its own, and two stixnodes.",
+            remedy="Leave out --data, --partner-data and --partner, or leave out --incident.",
+        )
+    if incident:
+        return _drilled(out, keep)
     found = Findings()
     try:
         with ended_in_order(), stage.own_environment(), _folder(keep) as place:
@@ -104,42 +123,42 @@ def demo(
     return out.summary(DONE if well else ERROR, converged=well, second_round=found.rounds.second)
 
 
+def _drilled(out: Printer, keep: Path | None) -> int:
+    """The drill, in a folder of its own."""
+    try:
+        with ended_in_order(), stage.own_environment(), _folder(keep) as place:
+            outcome = drill(out, place)
+            if keep:
+                _print_kept(out, place, "stixnode")
+        out.line()
+        out.line(outcome.verdict)
+    except BaseException as cause:
+        report.print_failure(out, _why(cause))
+        raise
+    return out.summary(DONE if outcome.well else ERROR, **outcome.numbers)
+
+
 def _show(out: Printer, place: Path, found: Findings, *given: Given) -> None:
     """Two stixnodes."""
-    now = clock.now()
-    certificates = make_certificates(place, now=now)
-    ports = stage.free_ports(2)
-    north = DemoNode("north", "south", place / "north", ports[0])
-    south = DemoNode("south", "north", place / "south", ports[1])
-    nodes = (north, south)
-    text = stage.agreement_text([node.name for node in nodes], now=now)
-    out.notice("north and south: founding two nodes, with the same agreement")
-    for node, other in ((north, south), (south, north)):
-        stage.create(node, text, certificates, other)
-    stage.connect(south, north)
-    logs = [node.folder / "serve.log" for node in nodes]
-    commands = [stage.serve_command(node) for node in nodes]
-    with stage.running(commands, logs) as servers:
-        _load(out, nodes, given, found)
-        for node, server, log in zip(nodes, servers, logs, strict=True):
-            stage.wait_until_served(f"{node.url}/healthz", server, log, certificates.authority)
-            stage.add_reader(node)
-            stage.run(node, "resume", node.partner)
+    with two_served(out, place) as pair:
+        north, south = pair.nodes
+        _load(out, pair.nodes, given, found)
+        pair.open()
         out.line(f"Two nodes on this machine: north at {north.url}, south at {south.url}, over TLS.")
-        terms = digest_words(parse_agreement(text, stage.AGREEMENT).terms_digest)
-        out.line(f"Both have {stage.AGREEMENT} revision 1, terms {terms}.")
+        digest = digest_words(parse_agreement(pair.terms, AGREEMENT).terms_digest)
+        out.line(f"Both have {AGREEMENT} revision 1, terms {digest}.")
         out.line("North carries both ways: it pulls what South gives and pushes what it gives. South serves.")
         waiting: list[Counter[str]] = []
         found.rounds = carry(
             north,
             say=out.notice,
             between=lambda: waiting.append(_reasons(south)),
-            behind=lambda: any(_behind(node) for node in nodes),
+            behind=lambda: any(_behind(node) for node in pair.nodes),
         )
         out.line(f"Objects that moved, round by round: {report.rounds_line(found.rounds)}.")
         out.notice("comparing both sides object by object, and reading them as a SOC does")
-        _compare(nodes, found)
-        _read(nodes, certificates, found)
+        _compare(pair.nodes, found)
+        _read(pair.nodes, pair.certificates, found)
     for each in given:
         others = {key: value for one in given for key, value in one.content.definitions.items()}
         first = expectations.forecast(each.content, each.content.definitions, each.ceiling)

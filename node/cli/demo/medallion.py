@@ -25,7 +25,8 @@ from node.cli.demo.comparison import compare_with_bodies, compare_with_manifest
 from node.cli.demo.reading import read_collections
 from node.cli.demo.report import Findings, set_aside
 from node.cli.demo.rounds import carry
-from node.cli.demo.stage import AGREEMENT, READER, DemoNode
+from node.cli.demo.stage import READER, DemoNode, no_limits
+from node.cli.demo.terms import AGREEMENT, agreement_text
 from node.cli.partner_rounds import opener
 from node.cli.printing import Printer
 from node.clock import MICROSECONDS, taxii_time
@@ -53,7 +54,7 @@ def show(out: Printer, place: Path, found: Findings, *_given: object) -> None:
     password = secrets.token_urlsafe(32)
     config = _write_medallion(south, password, now=now)
     out.notice("north: founding a node; south: medallion with the starter content of south")
-    text = stage.agreement_text(["north", "south"], now=now, paper_signed=True)
+    text = agreement_text(["north", "south"], now=now, paper_signed=True)
     stage.create(north, text, certificates, _partner(api_root))
     _write_secret(north.folder / "secrets" / "south", password)
     commands = [
@@ -204,6 +205,7 @@ def _partner(api_root: str) -> str:
             f'username = "{ACCOUNT}"',
             'password_file = "secrets/south"',
             f'agreements = ["agreements/{AGREEMENT}.toml"]',
+            no_limits("south"),
             "",
         ]
     )

@@ -29,21 +29,14 @@ from typing import IO, Any
 import requests
 
 from node.cli.demo.certificates import Certificates
+from node.cli.demo.terms import AGREEMENT, AUDIENCE
 from node.cli.exits import DONE, INCOMPLETE, INTERRUPTED
 from node.cli.main import stixnode
 from node.cli.printing import clean
-from node.clock import MICROSECONDS, taxii_time
 from node.errors import NodeError
-from node.sharing.flows import DOMAIN_TYPES
 from node.store.definitions import load_definitions, packaged_folder
 
-AGREEMENT = "DEMO-2026-01"
 READER = "soc-demo"
-AUDIENCE = "state-bodies"
-IDENTITIES = {
-    "north": "identity--2f1b6c7a-54c6-4b0e-9d0a-3f6f4a1f0a01",
-    "south": "identity--8c0a2f7e-1d1f-4a55-8b7e-2f0b7d9c0b02",
-}
 START_SECONDS = 30
 STOP_SECONDS = 15
 
@@ -115,12 +108,21 @@ def run(node: DemoNode, *arguments: str, codes: Sequence[int] = (DONE,)) -> list
         DemoFailed: It ended with another code.
         KeyboardInterrupt: It was interrupted.
     """
+    return [json.loads(line) for line in _said(node, [*arguments, "--json"], codes).splitlines()]
+
+
+def printed(node: DemoNode, *arguments: str, codes: Sequence[int] = (DONE,)) -> list[str]:
+    """The lines that a command prints for people; as `run` otherwise."""
+    return _said(node, arguments, codes).splitlines()
+
+
+def _said(node: DemoNode, arguments: Sequence[str], codes: Sequence[int]) -> str:
     config = [] if arguments[0] == "init" else ["--config", str(node.config)]
     said, complained = io.StringIO(), io.StringIO()
     code: object = DONE
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(complained):
         try:
-            stixnode.main([*config, *arguments, "--json"], prog_name="stixnode")
+            stixnode.main([*config, *arguments], prog_name="stixnode")
         except SystemExit as ended:
             code = ended.code or DONE
     if code == INTERRUPTED:
@@ -129,7 +131,7 @@ def run(node: DemoNode, *arguments: str, codes: Sequence[int] = (DONE,)) -> list
         shown = shlex.join(["stixnode", *config, *arguments])
         last = (complained.getvalue() or said.getvalue()).strip().splitlines()[-1:]
         raise DemoFailed(f"`{shown}` ended with {code}: {_problem(last)}", remedy=f"Run it by hand: {shown}")
-    return [json.loads(line) for line in said.getvalue().splitlines()]
+    return said.getvalue()
 
 
 def create(node: DemoNode, agreement: str, certificates: Certificates, other: DemoNode | str) -> None:
@@ -185,25 +187,6 @@ def starter_bundles(name: str) -> dict[str, Path]:
 def load(node: DemoNode, alias: str, file: Path) -> list[Line]:
     """Import a file; refused objects are in the answer."""
     return run(node, "import", alias, str(file), codes=(DONE, INCOMPLETE))
-
-
-def agreement_text(names: Sequence[str], *, now: int, paper_signed: bool = False) -> str:
-    """The agreement of the demonstration: every STIX type, five collections, north carries both ways.
-
-    Args:
-        names: The parties.
-        now: Microseconds; it began yesterday and ends in a year.
-        paper_signed: Whether one of the parties is no stixnode.
-    """
-    types = json.dumps([*sorted(DOMAIN_TYPES), "observables", "x-mitre-*"])
-    starts, ends = (taxii_time(now + days * 86_400 * MICROSECONDS)[:19] + "Z" for days in (-1, 365))
-    parties = "\n".join(
-        _PARTY.format(name=name, title=name.capitalize(), identity=IDENTITIES[name]) for name in names
-    )
-    paper = "paper_signed = true\n" if paper_signed else ""
-    return _AGREEMENT.format(
-        id=AGREEMENT, starts=starts, ends=ends, parties=parties, paper=paper, types=types, audience=AUDIENCE
-    )
 
 
 def free_ports(number: int) -> list[int]:
@@ -325,66 +308,10 @@ def _partner(node: DemoNode, other: DemoNode) -> str:
             f'password_file = "secrets/{other.name}"',
             'tls_ca = "tls/ca.crt"',
         ]
-    return "\n".join([*lines, f'agreements = ["agreements/{AGREEMENT}.toml"]', ""])
+    lines += [f'agreements = ["agreements/{AGREEMENT}.toml"]', no_limits(other.name)]
+    return "\n".join([*lines, ""])
 
 
-_PARTY = """\
-[party.{name}]
-organisation = "Cyber Centre {title}"
-unit = "Exchange desk"
-speaks_for = ["{identity}"]
-duty_phone = "+000 00 000 00 00"
-duty_email = "duty@{name}.example"
-duty_hours = "24/7"
-"""
-_AGREEMENT = """\
-# The agreement of the demonstration: the same file at both nodes.
-format = 1
-id = "{id}"
-revision = 1
-title = "Exchange between two nodes of this machine"
-legal_basis = "A demonstration"
-starts = {starts}
-ends = {ends}
-{paper}
-{parties}
-[every_flow]
-types = {types}
-max_tlp = "green"
-unmarked = "clear"
-audience = ["{audience}"]
-carry = {{ north = "push", south = "pull" }}
-
-# What North gives without a marking stays at North; what South gives so counts as public.
-[[flow]]
-collection = "indicators"
-from = ["north"]
-max_tlp = "amber"
-unmarked = "withhold"
-carry = "push"
-
-[[flow]]
-collection = "indicators"
-from = ["south"]
-max_tlp = "amber"
-carry = "pull"
-
-[[flow]]
-collection = "techniques"
-from = ["north", "south"]
-
-[[flow]]
-collection = "best-practices"
-from = ["north", "south"]
-max_tlp = "clear"
-
-[[flow]]
-collection = "legal-reference"
-from = ["north", "south"]
-max_tlp = "clear"
-
-[[flow]]
-collection = "sightings"
-from = ["north", "south"]
-unmarked = "withhold"
-"""
+def no_limits(partner: str) -> str:
+    """What stands in the configuration so that a whole corpus may come from a partner in one day."""
+    return f"\n[partner.{partner}.stricter]\nmax_new_in_per_day = 0   # here all of it comes at once"
