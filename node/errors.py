@@ -72,11 +72,15 @@ class InvalidObject(NodeError):
         problem: What is wrong with it, in one sentence.
         remedy: What its sender can do.
         object_id: The object's own id when it could be read, else None.
+        place: The property that is wrong, as far as one is to blame.
     """
 
-    def __init__(self, problem: str, *, remedy: str, object_id: str | None = None) -> None:
+    def __init__(
+        self, problem: str, *, remedy: str, object_id: str | None = None, place: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(problem, remedy=remedy)
         self.object_id = object_id
+        self.place = place
 
 
 class PartnerError(NodeError):

@@ -25,6 +25,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -43,15 +44,15 @@ from node.access.tokens import Principal
 from node.config import Settings, load_settings
 from node.errors import ConfigError, NodeError
 from node.exchange import egress, ingress
-from node.exchange.egress import Reader, Record, Selection, Versions
+from node.exchange.egress import Record, Selection, Versions
 from node.exchange.ingress import Source
 from node.stix.decoding import decode_kept
 from node.store import catalog
-from node.store.database import Tx
+from node.store.database import Database, Tx
 from node.taxii import cursors, pages, queries, rights, statuses
 from node.taxii.body import cut
 from node.taxii.cursors import Scope
-from node.taxii.discovery import MEDIA_TYPES
+from node.taxii.discovery import resource_of
 from node.taxii.face import Face, Visit, note
 from node.taxii.protocol import API_ROOT, MEDIA_TYPE, RequestRefused
 from node.taxii.rights import Right
@@ -88,23 +89,33 @@ class NodeBackend(Backend):  # type: ignore[misc]  # medallion ships no types
                 f"The key {wrong[0]!r} of medallion's backend is {fault}.",
                 remedy=f"Give {', '.join(sorted(_GIVEN))}, and nothing else.",
             )
-        settings = load_settings(Path(given["config"]), os.environ)
+        self._settings = load_settings(Path(given["config"]), os.environ)
         self._recipient = str(given["recipient"])
-        self._database = web.open_database(settings)
+        self._opening = threading.Lock()
+        self._face, self._partner = self._opened()
+
+    def _opened(self) -> tuple[Face, str]:
+        """The node as at a start, and whose account the recipient is."""
+        settings = self._settings
+        database = web.open_database(settings)
         try:
-            self._face = Face(
-                door=web.prepare(settings, self._database),
+            ours = Face(
+                door=web.prepare(settings, database),
                 now=clock.now,
                 title=settings.node.title,
                 max_content_length=settings.limits.max_content_length,
                 page_size=settings.limits.page_size,
                 most=settings.limits.page_size,
             )
-            with self._database.reading() as tx:
-                self._partner = _checked_recipient(tx, settings, self._recipient).partner
+            with database.reading() as tx:
+                return ours, _checked_recipient(tx, settings, self._recipient).partner
         except BaseException:
-            self._database.close()
+            database.close()
             raise
+
+    @property
+    def _database(self) -> Database:
+        return self._face.door.database
 
     def close(self) -> None:
         """Close the database; medallion itself never does."""
@@ -124,14 +135,14 @@ class NodeBackend(Backend):  # type: ignore[misc]  # medallion ships no types
     def get_collections(self, api_root: str) -> Resource:
         """What the recipient sees of our collections (TAXII 2.1 section 5.1)."""
         with self._visit(api_root) as here:
-            found = [_resource(right) for right in rights.visible(here)]
+            found = [resource_of(right) for right in rights.visible(here)]
             return {"collections": found} if found else {}
 
     def get_collection(self, api_root: str, collection_id: str) -> Resource | None:
         """One collection, or None if the recipient does not see it (TAXII 2.1 section 5.2)."""
         try:
             with self._visit(api_root, collection_id) as here:
-                return _resource(rights.find(here, collection_id))
+                return resource_of(rights.find(here, collection_id))
         except ProcessingError as cause:
             if cause.status == 404:
                 return None
@@ -184,7 +195,7 @@ class NodeBackend(Backend):  # type: ignore[misc]  # medallion ships no types
         with self._visit(api_root, collection_id, object_id) as here:
             right = rights.to_delete(here, collection_id)
             query = self._query(asked, self._face.most, queries.ONE)
-            reader = _reader(here)
+            reader = here.reader
 
         def work(tx: Tx) -> int:
             collection = catalog.lock(tx, right.collection.collection_id)
@@ -204,7 +215,7 @@ class NodeBackend(Backend):  # type: ignore[misc]  # medallion ships no types
 
         with _told():
             if not self._database.retrying(work):
-                raise _no_object()
+                raise rights.no_object()
             ingress.afterwards(door, now=self._face.now())
 
     def _page(
@@ -231,8 +242,8 @@ class NodeBackend(Backend):  # type: ignore[misc]  # medallion ships no types
             selection = Selection(query.limit, after, ids, query.types, versions, query.spec_versions)
             page = _read(here, right, selection, bodies=printed is _envelope)
             records = page.records
-            if object_id is not None and not records and not _holds(here, right, object_id):
-                raise _no_object()
+            if object_id is not None and not records and not rights.holds(here, right, object_id):
+                raise rights.no_object()
             token = cursors.make_next(records[-1].added, scope, secret) if page.more and records else None
             served = records[-1].added if records and selection.ids is None else 0
             note(here, right.collection, served, end=not page.more)
@@ -261,10 +272,19 @@ class NodeBackend(Backend):  # type: ignore[misc]  # medallion ships no types
         raw = urlencode({**given, "limit": limit}, errors="surrogatepass")
         return queries.read_query(raw, fields=fields, page_size=self._face.page_size, most=self._face.most)
 
+    def _database_of_today(self) -> Database:
+        """Opened anew where its address leads to another server than before."""
+        with self._opening:
+            before = self._database
+            if before.has_moved:
+                self._face, self._partner = self._opened()
+                before.close()
+            return self._database
+
     @contextmanager
     def _visit(self, api_root: str, *names: str) -> Iterator[Visit]:
         """The recipient as it stands now, with a reader; what is refused becomes medallion's error."""
-        with _told(), self._database.reading() as tx:
+        with _told(), self._database_of_today().reading() as tx:
             now = self._face.now()
             account = accounts.find_account(tx, self._recipient)
             expired = account is not None and account.expires is not None and account.expires <= now
@@ -320,32 +340,10 @@ def _checked_recipient(tx: Tx, settings: Settings, name: str) -> accounts.Accoun
     return account
 
 
-def _resource(right: Right) -> Resource:
-    collection = right.collection
-    return {
-        "id": collection.id,
-        "title": collection.title,
-        **({"description": collection.description} if collection.description else {}),
-        "alias": collection.alias,
-        "can_read": right.can_read,
-        "can_write": right.can_write,
-        "media_types": list(MEDIA_TYPES),
-    }
-
-
-def _reader(here: Visit) -> Reader:
-    return Reader(here.principal.clearance, here.principal.audience)
-
-
 def _read(here: Visit, right: Right, selection: Selection, *, bodies: bool) -> egress.Page:
     if right.feed is not None:
         return egress.read_feed(here.face.door, right.feed, selection, now=here.now, bodies=bodies)
-    return egress.read_collection(here.tx, right.collection, _reader(here), selection, bodies=bodies)
-
-
-def _holds(here: Visit, right: Right, object_id: str) -> bool:
-    reader, link = (None, right.feed) if right.feed is not None else (_reader(here), None)
-    return egress.holds(here.tx, here.face.door, right.collection, object_id, reader=reader, link=link)
+    return egress.read_collection(here.tx, right.collection, here.reader, selection, bodies=bodies)
 
 
 def _scope(here: Visit, right: Right, object_id: str | None, filters: bytes) -> Scope:
@@ -388,11 +386,3 @@ def _printed_again(objs: Any) -> bytes:
         raise RequestRefused(
             "The body is nested too deep.", remedy="Send less in one another.", status=400
         ) from cause
-
-
-def _no_object() -> RequestRefused:
-    return RequestRefused(
-        "There is no such object in this collection for this account.",
-        remedy="Look for it with match[id] in the manifest, or in another collection.",
-        status=404,
-    )

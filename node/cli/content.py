@@ -25,7 +25,7 @@ from node.cli.importing import Imported, import_stream, print_refusals
 from node.cli.importing_medallion import import_data
 from node.cli.printing import Printer, amount, utc
 from node.errors import InvalidObject, UsageError
-from node.exchange import egress, flagged
+from node.exchange import arrivals, egress, flagged
 from node.exchange.ingress import Source
 from node.store import catalog, highwater
 from node.store.catalog import Collection, Definition
@@ -240,6 +240,8 @@ def _print_import(out: Printer, collection: Collection, found: Imported) -> int:
     counted = ", ".join(f"{number:,} {name}" for name, number in sorted(found.counts.items()))
     out.line(f"{amount(found.read, 'object')} read into {collection.alias}: {counted or 'nothing to do'}")
     print_refusals(out, found.refusals)
+    if found.counts["stored"] or found.counts["restated"]:
+        out.line(f"this arrival is called {arrivals.name_of(found.arrival_id)}")
     out.next(f"stixnode collection show {collection.alias}", "stixnode plan")
     return out.summary(
         INCOMPLETE if found.refusals else DONE,

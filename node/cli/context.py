@@ -69,8 +69,13 @@ class Context:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the database, if it was opened."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the database, if it was opened; who asks for it once more has it opened as at a start."""
         if self._database is not None:
             self._database.close()
+        self._database = self._door = None
 
     @property
     def settings(self) -> Settings:
@@ -236,7 +241,7 @@ def command_name(click_context: click.Context) -> str:
     while at is not None and at.parent is not None:
         names.append(at.info_name or "")
         at = at.parent
-    return " ".join(reversed(names))
+    return " ".join(name for name in reversed(names) if name)
 
 
 def os_name() -> str:

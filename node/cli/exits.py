@@ -22,7 +22,7 @@ from node.errors import (
 )
 
 DONE, ERROR, WRONG_CALL, INCOMPLETE, NO_ACCESS, LATER, RULE, ATTENTION = 0, 1, 2, 3, 4, 5, 6, 7
-LOCKED, BROKEN, INTERRUPTED = 11, 12, 130
+PENDING, LOCKED, BROKEN, INTERRUPTED = 10, 11, 12, 130
 
 MEANINGS = {
     DONE: "done, or nothing to do",
@@ -33,12 +33,13 @@ MEANINGS = {
     LATER: "not now: network, busy database; nothing is lost, run it again",
     RULE: "an agreement, a limit or a pause says no: ask a person",
     ATTENTION: "something needs a person (status)",
+    PENDING: "changes are pending (plan --detailed-exitcode, reconcile): look at them",
     LOCKED: "another run does the same work: skip this turn",
     BROKEN: "the database went back or is damaged: stop and look",
     INTERRUPTED: "interrupted; everything is consistent",
 }
 
-_SERIOUS = (INTERRUPTED, BROKEN, RULE, NO_ACCESS, WRONG_CALL, ERROR, LOCKED, LATER, INCOMPLETE, DONE)
+_SERIOUS = (INTERRUPTED, BROKEN, RULE, NO_ACCESS, WRONG_CALL, ERROR, LOCKED, LATER, INCOMPLETE, PENDING, DONE)
 
 
 class AccessRefused(Refused):

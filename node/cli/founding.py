@@ -292,4 +292,9 @@ name = {name}
 #[partner.south.stricter]             # our own brakes; they can only take away from the agreement
 #max_tlp_out = "red"                  # nothing above this goes to them, whatever the agreement says
 #public_objects = "accept"            # "refuse": they may not bring objects of [exchange] public_identities
+#max_new_in_per_day = 5000            # more objects than this in a day (UTC) wait for a person; 0 = no limit
+#max_new_bytes_in_per_day = 1073741824   # and so do more bytes of them
+#max_revoked_percent_in_per_day = 20  # of what we hold from them: more revocations wait (20 objects never do)
+#max_quarantine_objects = 10000       # while so many of theirs wait for a person, no more that would wait
+#max_quarantine_bytes = 1073741824    # is taken; likewise for so many bytes; 0 = no limit
 """

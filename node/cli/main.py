@@ -28,17 +28,22 @@ from node.errors import NodeError
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Every day": {
         "status": ("status:status", "Say what works, what does not, and what waits for a person."),
-        "explain": ("review:explain", "Say where an object is, who got it, and who did not and why."),
-        "quarantine": ("review:quarantine", "List, show, accept and discard objects set aside."),
-        "stop": ("partners:stop", "Close a partner at once, both ways, and what we serve it."),
-        "resume": ("partners:resume", "Open the links with a partner."),
+        "find": ("find:find", "Find a value, name or id: whose, given to whom, read past by whom."),
+        "explain": ("find:explain", "Say where an object is, who got it, and who did not and why."),
+        "quarantine": ("quarantine:quarantine", "List, show, retry, edit, accept and discard what waits."),
+        "stop": ("stopping:stop", "Close a partner at once, both ways, and what we serve it."),
+        "resume": ("stopping:resume", "Open the links with a partner."),
+        "withdraw": ("withdraw:withdraw", "Take back what went out; list who has acknowledged it."),
         "undelete": ("review:undelete", "Let an object come again that was deleted here."),
     },
     "Exchange": {
         "sync": ("sync:sync", "Do one round now: pull, then push."),
         "pull": ("sync:pull", "Fetch what partners offer, now."),
         "push": ("sync:push", "Bring partners what they are due, now."),
-        "plan": ("sync:plan", "Show what would cross, and why not; change nothing."),
+        "doctor": ("doctor:doctor", "Look at this node, or at the way to a partner; name each fix."),
+        "plan": ("planning:plan", "Show what would cross, and why not; change nothing."),
+        "reconcile": ("reconcile:reconcile", "Compare what was given with what arrived; repair."),
+        "history": ("history:history", "List what was carried and how it ended; totals of each day."),
     },
     "Partners": {
         "agreement": ("partners:agreement", "Check an agreement, or show what it lets cross."),

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import platform
 import re
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,20 +16,17 @@ from node.access.names import checked_name
 from node.cli import checks, founding
 from node.cli.asked import Command
 from node.cli.context import Context, os_name, with_context
-from node.cli.exits import ATTENTION, DONE, most_serious
+from node.cli.exits import DONE, most_serious
 from node.cli.file_checks import Finding
-from node.cli.partner_rounds import code_of, holder_of_leases, opener, print_rounds, run_rounds, sentence
-from node.cli.printing import amount, clean
-from node.cli.processes import run_together
+from node.cli.partner_rounds import holder_of_leases, print_rounds, run_rounds
+from node.cli.printing import amount
+from node.cli.processes import run_together, stop_with_parent
 from node.cli.watching import alerting, try_channels
+from node.cli.working import work_until_told
 from node.errors import ConfigError, UsageError
-from node.sync.reports import Report
-from node.sync.worker import Worker
 
 DEFAULT_NAME = "node"
 _RESUME = re.compile(r"stixnode resume (?!PARTNER)\S+$")
-
-_log = logging.getLogger("stixnode.worker")
 
 
 @click.command(cls=Command)
@@ -100,6 +95,7 @@ def serve(context: Context, host: str | None, port: int | None, workers: int | N
     if host is None and port is None and len(listen) > 1:
         run_together([_serving(context, each, count) for each in listen])
         return DONE
+    stop_with_parent()
     web.serve(settings, host or listen[0][0], port or listen[0][1], count)
     return DONE
 
@@ -113,21 +109,7 @@ def work(context: Context, once: bool) -> int:
         code = print_rounds(context.out, run_rounds(context, context.links(None)))
         alerting(context.settings, context.database, holder_of_leases())()
         return code
-    _log_to_stderr()
-    holder = holder_of_leases()
-    worker = Worker(
-        door=context.door,
-        open_client=opener(context.settings),
-        holder=holder,
-        now=clock.now,
-        on_report=_note,
-        tend=alerting(context.settings, context.database, holder, started=clock.now()),
-    )
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, lambda *_: worker.stop())
-    _log.info("working on %s of %s", amount(len(context.door.links), "link"), context.settings.node.name)
-    worker.run()
-    _log.info("stopped")
+    work_until_told(context)
     return DONE
 
 
@@ -222,22 +204,3 @@ def _own_name() -> str:
         return checked_name("person", name)
     except UsageError:
         return "op"
-
-
-def _note(report: Report) -> None:
-    serious = code_of(report) not in (DONE, ATTENTION)
-    _log.log(logging.WARNING if serious else logging.INFO, "%s", clean(sentence(report)))
-
-
-def _log_to_stderr() -> None:
-    lines = logging.StreamHandler()
-    lines.setFormatter(_Utc("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[lines])
-
-
-class _Utc(logging.Formatter):
-    """Log lines carry UTC, in the form of all our texts."""
-
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        del datefmt
-        return clock.taxii_time(int(record.created * clock.MICROSECONDS))

@@ -7,8 +7,6 @@ Reads   the settings; writes through `node.sync`
 
 from __future__ import annotations
 
-import secrets
-import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +31,7 @@ from node.errors import NodeError, UsageError
 from node.exchange import quarantine
 from node.sharing.links import Link
 from node.sync.client import Partner
+from node.sync.holders import own_name
 from node.sync.reports import PassiveReport, PullReport, PushReport, Report, ServeReport, Stop
 from node.sync.worker import sync_once
 
@@ -69,7 +68,7 @@ class Rounds:
 
 def holder_of_leases() -> str:
     """Who we are, for the leases: no other process has this name."""
-    return f"{socket.gethostname()}:{secrets.token_hex(4)}"
+    return own_name()
 
 
 def opener(settings: Settings) -> Callable[[str], Partner]:

@@ -1,4 +1,4 @@
-"""`stixnode stop`, `resume` and `agreement`: whether and what we exchange with a partner."""
+"""`stixnode agreement`: what we exchange with a partner, and under which terms."""
 
 from __future__ import annotations
 
@@ -8,58 +8,16 @@ from pathlib import Path
 import click
 
 from node import clock
-from node.audit import log
-from node.cli.asked import Command, Group
+from node.cli.allowing import print_losses
+from node.cli.asked import Group
 from node.cli.context import Context, with_context
 from node.cli.exits import DONE, RULE
 from node.cli.printing import Printer, Value, amount, duration, utc
-from node.errors import Refused, UsageError
-from node.exchange import egress, links
+from node.errors import UsageError
 from node.sharing.agreements import Agreement, digest_words, in_force, load_agreement
 from node.sharing.links import Link
 from node.sharing.tables import nearest
 from node.stix.markings import tlp_name
-from node.store import catalog
-from node.store.database import Tx
-
-STOPPED = "stopped by a person"
-
-
-@click.command(cls=Command)
-@click.argument("partner")
-@click.option("--reason", default="", help="Why; the partner and status are told.")
-@with_context
-def stop(context: Context, partner: str, reason: str) -> int:
-    """Close all links with a partner at once: what we fetch and bring, and what we serve it."""
-    theirs = context.partner_links(partner)
-    said = reason.strip() or STOPPED
-    _set(context, partner, paused=True, reason=said, act="stop")
-    context.out.line(
-        f"{amount(len(theirs), 'link')} with {partner} closed: nothing in, nothing out, nothing served."
-    )
-    context.out.next(f"stixnode resume {partner}, when it may go on; links keep their place")
-    return context.out.summary(DONE, partner=partner, links=len(theirs), reason=said)
-
-
-@click.command(cls=Command)
-@click.argument("partner")
-@with_context
-def resume(context: Context, partner: str) -> int:
-    """Open all links with a partner; they go on where they were."""
-    theirs = context.partner_links(partner)
-    binding = next(each for each in context.settings.partners if each.name == partner)
-    if binding.paused:
-        raise Refused(
-            f"config.toml says paused = true for {partner}, which no command overrides.",
-            remedy=f"Take paused out of [partner.{partner}], then run: stixnode resume {partner}",
-        )
-    _set(context, partner, paused=False, reason="", act="resume")
-    context.out.line(f"{amount(len(theirs), 'link')} with {partner} open")
-    closed = _still_closed(context, theirs)
-    for name, why in closed.items():
-        context.out.line(f"  {name}: {why}")
-    context.out.next(f"stixnode sync {partner}")
-    return context.out.summary(DONE, partner=partner, links=len(theirs), still_closed=closed)
 
 
 @click.group(cls=Group)
@@ -86,6 +44,7 @@ def check_agreement(context: Context, file: Path | None) -> int:
             f"      terms {digest_words(one.terms_digest)}   compare these words by voice: they must be equal"
         )
         out.record("agreement", **_fields(one, state))
+        print_losses(context, one)
     out.next(f"stixnode agreement show {found[0].id}" if found else "name one in [partner.NAME] agreements")
     ended = any(now >= one.ends for one in found)
     return out.summary(RULE if ended else DONE, agreements=len(found))
@@ -147,7 +106,27 @@ def _print_flows(out: Printer, partner: str, theirs: Sequence[Link]) -> None:
             fields: dict[str, Value] = {"link": link.name, "types": list(link.terms.types)}
             fields |= {"max_tlp": tlp_name(link.terms.max_tlp), "unmarked": _unmarked(link)}
             fields |= {"audience": list(link.audience), "keep_days": link.keep_days, "carrier": link.carrier}
+            fields |= {"urgent_labels": list(link.urgent_labels), "urgent_at_once": _pushed(link)}
             out.record("flow", **fields, every_seconds=link.every_seconds, onward=list(link.onward))
+        for line in _urgent(chosen):
+            out.line(f"  {line}")
+
+
+def _urgent(links: Sequence[Link]) -> list[str]:
+    """What goes first and how soon, one sentence for all flows of which it is the same."""
+    flows: dict[tuple[bool, tuple[str, ...]], list[str]] = {}
+    for link in links:
+        flows.setdefault((_pushed(link), link.urgent_labels), []).append(link.flow)
+    lines = []
+    for (pushed, labels), names in sorted(flows.items(), reverse=True):
+        what = f"Revocations, and what is labelled {' or '.join(labels)}," if labels else "Revocations"
+        when = "are brought at once and first" if pushed else "go with the next fetch, in their order"
+        lines.append(f"{what} {when}: {', '.join(names)}.")
+    return lines
+
+
+def _pushed(link: Link) -> bool:
+    return (link.carrier == "us") == (link.direction == "out")
 
 
 def _unmarked(link: Link) -> str:
@@ -158,33 +137,6 @@ def _carried(link: Link) -> str:
     if link.direction == "in":
         return "we fetch" if link.carrier == "us" else "they bring"
     return "we bring" if link.carrier == "us" else "they fetch"
-
-
-def _set(context: Context, partner: str, *, paused: bool, reason: str, act: str) -> None:
-    actor = context.actor
-    context.door  # noqa: B018 - new links get their rows before anything is set for all of them
-
-    def work(tx: Tx) -> None:
-        number = links.set_paused(tx, partner, paused=paused, reason=reason, now=clock.now())
-        details: log.Details = {"links": number, "reason": reason}
-        log.record(tx, now=clock.now(), actor=actor, act=act, subject=f"partner:{partner}", details=details)
-
-    context.database.retrying(work)
-
-
-def _still_closed(context: Context, theirs: Sequence[Link]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    with context.database.reading() as tx:
-        for link in theirs:
-            collection = catalog.find_collection(tx, link.collection)
-            if collection is None:
-                command = f"stixnode collection add {link.collection} --title TITLE"
-                found[link.name] = f"there is no collection {link.collection}; {command}"
-                continue
-            why = egress.closed_reason(tx, link, collection, now=clock.now())
-            if why is not None:
-                found[link.name] = why
-    return found
 
 
 def _known(context: Context) -> list[Agreement]:

@@ -31,7 +31,7 @@ _WIDE = 10_000  # columns, where no terminal says how wide it is
 # Commands that work on one node, as they stand in our texts.
 _COMMAND = re.compile(
     r"\bstixnode (?=(account|agreement|backup|check|collection|explain|export|import|person|plan|pull|push"
-    r"|quarantine|resume|run|serve|status|stop|sync|token|undelete|work)\b)"
+    r"|doctor|find|history|quarantine|reconcile|resume|run|serve|status|stop|sync|token|undelete|withdraw|work)\b)"
 )
 
 

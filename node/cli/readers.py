@@ -25,7 +25,6 @@ from node.store.database import Tx
 from node.sync.health import State, reader_state
 
 BEHIND_AT_MOST = 1_000
-_GOOD = (State.OK, State.IDLE)
 NOBODY = "our readers         none; stixnode account add NAME --read COLLECTION"
 
 
@@ -136,10 +135,11 @@ def _rows(context: Context, one: ReaderStanding, now: int) -> Iterator[tuple[str
         yield "-", "may read no collection"
     for each in one.positions:
         if each.last_poll is None:
-            asked = f"NEVER since {context.local(one.created)}"
+            asked = f"never asked since {context.local(one.created)}"
         else:
             asked = f"asked {ago(each.last_poll, now)}, {context.local(each.last_poll)}"
-        word = f"{each.state.upper()}, " if each.state not in _GOOD else ""
+        state = each.state.value if each.state is State.IDLE else each.state.upper()
+        word = "" if each.state is State.OK else f"{state}, "
         yield each.collection, f"{word}{asked}; {_waiting(context, each, now)}"
 
 

@@ -11,17 +11,17 @@ Reads   what `node/sync/standing.py` reads, what will end, alerts that were not 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from node.cli.printing import ago
 from node.cli.readers import ReaderStanding, readers
 from node.clock import local_time
 from node.config import Settings
-from node.exchange import quarantine
+from node.exchange import fullness, quarantine, quotas
 from node.sharing.links import Link
 from node.store.database import Tx
-from node.sync import alert_book, endings
+from node.sync import alert_book, endings, withdraw
 from node.sync.alert_book import Broken
 from node.sync.health import FAULTS, Health
 from node.sync.standing import WENT_BACK, duty_desk, standing_of
@@ -93,7 +93,10 @@ def standing(tx: Tx, settings: Settings, *, now: int) -> Standing:
     broken = alert_book.broken(tx)
     needs = [
         *_grouped([each.need for each in found if each.need is not None]),
+        *_limits(tx, desks, now),
+        *_full(tx, settings, {each.need.command for each in found if each.need is not None}),
         *_quarantine(tx, now),
+        *_withdrawals(tx, settings, desks, now),
         *_endings(tx, settings, now),
         *(
             Need(
@@ -132,12 +135,46 @@ def _grouped(needs: Sequence[Need]) -> list[Need]:
     return found
 
 
+def _limits(tx: Tx, desks: Mapping[str, str], now: int) -> list[Need]:
+    return [
+        Need(
+            f"{one.partner} {quotas.told(one)} (oldest {ago(one.oldest, now)})",
+            f"stixnode quarantine list {one.partner} --reason {one.reason}",
+            call=desks.get(one.partner, ""),
+        )
+        for one in quotas.held_back(tx)
+    ]
+
+
+def _full(tx: Tx, settings: Settings, told: Collection[str]) -> list[Need]:
+    """Partners of which nothing more is taken that would wait, but for those whose links say so."""
+    one_each = {link.partner: link for link in settings.links if link.direction == "in"}
+    return [
+        Need(f"{problem} No more of it is taken that would wait.", command, partner)
+        for partner, link in one_each.items()
+        if (command := f"stixnode quarantine list {partner}") not in told
+        and (problem := fullness.full(tx, link))
+    ]
+
+
 def _quarantine(tx: Tx, now: int) -> list[Need]:
     found = quarantine.waiting(tx)
     if not found:
         return []
     number, oldest = sum(each for each, _ in found.values()), min(at for _, at in found.values())
     return [Need(f"{number:,} in quarantine (oldest {ago(oldest, now)})", "stixnode quarantine list")]
+
+
+def _withdrawals(tx: Tx, settings: Settings, desks: Mapping[str, str], now: int) -> list[Need]:
+    return [
+        Need(
+            f"{withdraw.not_acknowledged(one)} (oldest {ago(one.oldest, now)})",
+            "stixnode withdraw list --overdue",
+            one.partner,
+            desks.get(one.partner, ""),
+        )
+        for one in withdraw.overdue(tx, settings.links, settings.partners, now=now)
+    ]
 
 
 def _endings(tx: Tx, settings: Settings, now: int) -> list[Need]:

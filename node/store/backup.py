@@ -34,9 +34,12 @@ _MAY_WRITE = sa.text("pragma query_only = off")
 _MAY_NOT_WRITE = sa.text("pragma query_only = on")
 _INTO = sa.text("vacuum into :file")
 _OBJECTS_IN = sa.text('select count(*) from "object" where collection_id = :c')
-_GO_ON_COUNTING = sa.text(
-    "select setval(pg_get_serial_sequence('arrival', 'arrival_id'), max(arrival_id)) from arrival"
-    " having max(arrival_id) is not null"
+_GO_ON_COUNTING = tuple(
+    sa.text(
+        f"select setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) from {table}"
+        f" having max({column}) is not null"
+    )
+    for table, column in (("arrival", "arrival_id"), ("run", "number"))
 )
 
 
@@ -88,7 +91,8 @@ def copy_in(copy: Database, target: Database, *, then: Callable[[Tx], None]) -> 
     with still(copy) as source, target.writing() as tx:
         _copy_rows(source, tx)
         if target.dialect == "postgresql":
-            tx.rows(_GO_ON_COUNTING)
+            for statement in _GO_ON_COUNTING:
+                tx.rows(statement)
         then(tx)
 
 

@@ -2,7 +2,9 @@
 
 Two engines: a writer, whose transactions begin with `BEGIN IMMEDIATE` on SQLite, and a reader in
 autocommit. Durability is asserted on every connection (WAL and `synchronous=FULL`; READ COMMITTED
-and `synchronous_commit`), because a setting that is only hoped for loses acknowledged objects.
+and `synchronous_commit`), because a setting that is only hoped for loses acknowledged objects. So is the
+server of each connection to PostgreSQL (`servers`): once it is another one than at first, nothing more is
+read or written here, and whoever opened the database opens it anew (`again`).
 
 What is given to the functions of the node is a `Tx` (`tx`); statements are put into words in `statements`;
 readers wait for their next use in `readers`.
@@ -25,6 +27,7 @@ from sqlalchemy.exc import DBAPIError
 from node.errors import StoreBusy, StoreError
 from node.metrics import present
 from node.store.readers import Waiting
+from node.store.servers import IDENTITY, Faithful
 from node.store.statements import Spelled, Statement, spelled
 from node.store.tx import Row, Tx, translated
 
@@ -35,7 +38,18 @@ BUSY_SECONDS = 15
 ATTEMPTS = 5
 WAL_ATTEMPTS = 100
 
+# A server whose machine went off says nothing, and a request would wait for it for a quarter of an hour.
+PATIENCE = {
+    "connect_timeout": BUSY_SECONDS,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+
 T = TypeVar("T")
+
+_IDENTITY = sa.text(IDENTITY)
 
 
 class Database:
@@ -49,18 +63,30 @@ class Database:
     """
 
     def __init__(self, url: str, *, password: str | None = None, driver: Any = None) -> None:
-        parsed = _driver_url(url, password)
+        parsed = self._address = _driver_url(url, password)
+        self._driver = driver
+        self._server = Faithful()
         self.url = parsed.render_as_string(hide_password=True)
         self.dialect = parsed.get_backend_name()
         if self.dialect == "sqlite":
             self._writer, self._reader = _sqlite_engines(parsed, driver)
         else:
-            self._writer, self._reader = _postgresql_engines(parsed)
+            self._writer, self._reader = _postgresql_engines(parsed, self._server)
         self._readers: Waiting[Tx] = Waiting(self._opened_reader)
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether another server was met than at first: all that is asked here now raises `ServerChanged`."""
+        return self._server.is_lost
+
+    def again(self) -> Database:
+        """The same database opened anew, whichever server is there now."""
+        return Database(self._address.render_as_string(hide_password=False), driver=self._driver)
 
     @contextmanager
     def reading(self) -> Iterator[Tx]:
         """A reader: every statement sees what is committed when it starts."""
+        self._server.check()
         reader = self._readers.take()
         try:
             yield reader
@@ -68,6 +94,8 @@ class Database:
             reader.is_sound = False  # SQLAlchemy asked on its own, and has let the connection go
             raise translated(cause) from cause
         finally:
+            if self.has_moved:
+                reader.is_sound = False
             self._readers.give(reader)
 
     @contextmanager
@@ -78,6 +106,7 @@ class Database:
             StoreBusy: The lock was not to be had in time, or the database asks to try again.
             StoreError: The disk or the server refused.
         """
+        self._server.check()
         try:
             began = time.perf_counter()
             with self._writer.begin() as connection:
@@ -99,7 +128,7 @@ class Database:
                 with self.writing() as tx:
                     return work(tx)
             except StoreBusy:
-                if attempt == ATTEMPTS - 1:
+                if attempt == ATTEMPTS - 1 or self.has_moved:
                     raise
                 time.sleep(0.02 * 2**attempt)
         raise AssertionError("unreachable")
@@ -118,12 +147,7 @@ class Database:
         if self.dialect == "sqlite":
             return ""
         with self.reading() as tx:
-            row = tx.row(
-                sa.text(
-                    "select s.system_identifier::text || ':' || c.timeline_id::text"
-                    " from pg_control_system() s, pg_control_checkpoint() c"
-                )
-            )
+            row = tx.row(_IDENTITY)
         return str(row[0]) if row else ""
 
     def close(self) -> None:
@@ -224,6 +248,11 @@ def _use_wal(cursor: Any) -> None:
     for attempt in range(WAL_ATTEMPTS):
         try:
             cursor.execute("pragma journal_mode=wal")
+        except UnicodeDecodeError as cause:  # SQLite quotes what stands where its schema should be
+            raise StoreError(
+                "The database refused: its schema is malformed.",
+                remedy="Put a backup in its place: stixnode restore BACKUP DIR",
+            ) from cause
         except Exception as cause:
             if "locked" not in str(cause) or attempt == WAL_ATTEMPTS - 1:
                 raise
@@ -232,8 +261,8 @@ def _use_wal(cursor: Any) -> None:
             return
 
 
-def _postgresql_engines(url: URL) -> tuple[Engine, Engine]:
-    options = {"connect_timeout": BUSY_SECONDS}
+def _postgresql_engines(url: URL, server: Faithful) -> tuple[Engine, Engine]:
+    options = {name: value for name, value in PATIENCE.items() if name not in url.query}
     writer = sa.create_engine(
         url,
         connect_args=options,
@@ -251,7 +280,7 @@ def _postgresql_engines(url: URL) -> tuple[Engine, Engine]:
         pool_reset_on_return=None,
     )
     for engine in (writer, reader):
-        sa.event.listen(engine, "connect", _prepare_postgresql)
+        sa.event.listen(engine, "connect", lambda connection, _: _prepare_postgresql(connection, server))
     sa.event.listen(reader, "connect", _forbid_writes)
     return writer, reader
 
@@ -262,20 +291,17 @@ def _forbid_writes(connection: Any, _record: Any) -> None:
     connection.commit()
 
 
-def _prepare_postgresql(connection: Any, _record: Any) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("set time zone 'UTC'")
-        cursor.execute("set lock_timeout = '15s'")
-        cursor.execute(";".join(f"set {wrong} = off" for wrong in _UNWANTED_PLANS))
-        cursor.execute("select current_setting('synchronous_commit'), current_setting('fsync')")
-        commit, fsync = cursor.fetchone()
-    connection.commit()
-    if commit == "off" or fsync == "off":
-        raise StoreError(
-            f"PostgreSQL runs with synchronous_commit={commit} and fsync={fsync}, which may lose"
-            f" acknowledged objects.",
-            remedy="Set synchronous_commit = on and fsync = on in postgresql.conf.",
-        )
+def _prepare_postgresql(connection: Any, server: Faithful) -> None:
+    try:
+        with connection.cursor() as cursor:
+            server.meet(cursor)
+            cursor.execute("set time zone 'UTC'")
+            cursor.execute("set lock_timeout = '15s'")
+            cursor.execute(";".join(f"set {wrong} = off" for wrong in _UNWANTED_PLANS))
+        connection.commit()
+    except BaseException:
+        connection.close()  # the pool has not taken it yet, and would forget it open
+        raise
 
 
 # Our statements find rows by the keys of their tables. Without statistics, or with old ones that know

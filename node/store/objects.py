@@ -108,6 +108,18 @@ _EXPIRED = sa.text(
     f'select {_HELD} from "object" o where o.collection_id = :c and o.added < :before and o.flow_id = :f'
     " order by o.added limit :n"
 )
+_BROUGHT = spelled(
+    f'select {_HELD} from "object" o where o.collection_id = :c and o.added > :a'
+    " and o.arrival_id in (select value from json_each(:arrivals)) order by o.added",
+    f'select {_HELD} from "object" o where o.collection_id = :c and o.added > :a'
+    " and o.arrival_id = any(cast(:arrivals as int8[])) order by o.added",
+)
+_REPLACED_UNDER = sa.text(
+    "select collection_id, replaced_at, stix_id, added, version, spec_version, origin, reason, flow_id,"
+    " digest, body from object_history where collection_id = :c and stix_id = :id"
+    " and spec_version = :spec and version = :version and replaced_at >= :since"
+    " and reason in ('restated', 'replaced') order by replaced_at desc"
+)
 _FLAGGED = sa.text(
     'select type, spec_version, body from "object" where collection_id = :c and added = :a and flagged'
 )
@@ -215,6 +227,12 @@ def all_after(tx: Tx, collection_id: int, after: int, limit: int) -> list[HeldBo
 def expired(tx: Tx, collection_id: int, flow_id: int, before: int, limit: int) -> list[Held]:
     """Rows that one flow brought before a moment."""
     return [_held(row) for row in tx.rows(_EXPIRED, c=collection_id, f=flow_id, before=before, n=limit)]
+
+
+def brought_after(tx: Tx, collection_id: int, after: int, arrivals: Sequence[int]) -> list[Held]:
+    """Rows after a position that some arrivals brought, in order."""
+    wanted = tx.listed(sorted(arrivals))
+    return [_held(row) for row in tx.rows(_BROUGHT, c=collection_id, a=after, arrivals=wanted)]
 
 
 def amount(tx: Tx, collection_id: int) -> tuple[int, int]:
@@ -344,6 +362,19 @@ def to_history(tx: Tx, replaced: Replaced) -> None:
     key = {"collection_id": replaced.collection_id, "stix_id": replaced.stix_id, "digest": replaced.digest}
     if tx.row(_IN_HISTORY, **key) is None:
         tx.run(_TO_HISTORY, **replaced._asdict())
+
+
+def replaced_under(tx: Tx, held: Held, *, since: int) -> list[Replaced]:
+    """The texts that stood under a row's key and were replaced since a moment, the last replaced first."""
+    rows = tx.rows(
+        _REPLACED_UNDER,
+        c=held.collection_id,
+        id=held.stix_id,
+        spec=held.spec_version,
+        version=held.version,
+        since=since,
+    )
+    return [Replaced._make((*row[:9], bytes(row[9]), bytes(row[10]))) for row in rows]
 
 
 def erase_history(tx: Tx, collection_id: int, flow_id: int, before: int) -> int:

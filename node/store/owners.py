@@ -63,6 +63,10 @@ _PUT_OWNER = sa.text(
     " on conflict (stix_id) do update set rank = excluded.rank, newest_version = excluded.newest_version"
     " where excluded.newest_version >= owner.newest_version"
 )
+_SET_BACK = sa.text(
+    "update owner set rank = :rank, newest_version = :newest_version where stix_id = :stix_id"
+    " and owner = :owner"
+)
 _TOMBSTONES = spelled(
     "select t.* from json_each(:ids) j cross join tombstone t on t.collection_id = :c and t.stix_id"
     " = j.value",
@@ -116,17 +120,21 @@ def hold_owners(tx: Tx, ids: Iterable[str]) -> dict[str, Owner]:
 
 
 def add_owners(tx: Tx, rows: Sequence[Owner]) -> bool:
-    """Write the owner rows of ids that the node never held; whether they are what was to be written.
+    """Write the owner rows of ids that the node never held; whether all of them are new indeed.
 
     Another writer may have brought an id meanwhile: its row stands then, and is waited for.
     """
-    tx.many(_ADD_OWNER, [row._asdict() for row in sorted(rows)])
-    return owners(tx, [row.stix_id for row in rows]) == {row.stix_id: row for row in rows}
+    return tx.many(_ADD_OWNER, [row._asdict() for row in sorted(rows)]) == len(rows)
 
 
 def put_owners(tx: Tx, rows: Sequence[Owner]) -> None:
     """Write owner rows; an existing one keeps its owner and never goes back to an older version."""
     tx.many(_PUT_OWNER, [row._asdict() for row in sorted(rows)])
+
+
+def set_back(tx: Tx, rows: Sequence[Owner]) -> None:
+    """Write the rank and newest version of ids of which newer versions were taken out by a person."""
+    tx.many(_SET_BACK, [row._asdict() for row in sorted(rows)])
 
 
 def tombstones(tx: Tx, collection_id: int, ids: Iterable[str]) -> dict[str, list[Tombstone]]:

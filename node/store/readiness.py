@@ -9,18 +9,16 @@ Reads   the database; the marks, the file and the disk of the data folder
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
-
-import sqlalchemy as sa
 
 from node.errors import NodeError
 from node.store import catalog, highwater, migrate
 from node.store.catalog import Collection
-from node.store.database import Database, Tx
+from node.store.database import Database
+from node.store.servers import ServerChanged, StandbyRefused
 
 LEAST_FREE = 32 * 1024 * 1024
-
-_IN_RECOVERY = sa.text("select pg_is_in_recovery()")
 
 
 def faults(database: Database, data_dir: Path | None) -> tuple[list[str], list[Collection]]:
@@ -40,7 +38,11 @@ def faults(database: Database, data_dir: Path | None) -> tuple[list[str], list[C
             return ["schema"], []
         with database.reading() as tx:
             collections = catalog.collections(tx)
-            found = ["read-only"] if _is_read_only(tx, database) else []
+        found = ["read-only"] if _is_read_only(database) else []
+    except ServerChanged:
+        return [_of_the_other(database)], []
+    except StandbyRefused:
+        return ["read-only"], []
     except NodeError:
         return ["database"], []
     if data_dir and _free(data_dir) < LEAST_FREE:
@@ -50,10 +52,21 @@ def faults(database: Database, data_dir: Path | None) -> tuple[list[str], list[C
     return found, collections
 
 
-def _is_read_only(tx: Tx, database: Database) -> bool:
-    if tx.dialect == "postgresql":
-        row = tx.row(_IN_RECOVERY)
-        return row is None or bool(row[0])
+def _of_the_other(database: Database) -> str:
+    """What keeps us from the server that is there now."""
+    with closing(database.again()) as there:
+        try:
+            there.server_identity()
+        except StandbyRefused:
+            return "read-only"
+        except NodeError:
+            pass
+    return "database"
+
+
+def _is_read_only(database: Database) -> bool:
+    if database.dialect == "postgresql":
+        return False  # a standby lets nobody in
     file = Path(database.url.removeprefix("sqlite:///"))
     return not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK))
 

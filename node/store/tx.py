@@ -100,12 +100,14 @@ class Tx:
             cursor.execute(text, constants | values)
             return int(cursor.rowcount)
 
-    def many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Carry out one writing statement for each row of values."""
-        if rows:
-            text, constants = self._words(statement)
-            with self._cursor() as cursor:
-                cursor.executemany(text, [{**constants, **row} for row in rows] if constants else rows)
+    def many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Carry out one writing statement for each row of values; the number of rows touched in all."""
+        if not rows:
+            return 0
+        text, constants = self._words(statement)
+        with self._cursor() as cursor:
+            cursor.executemany(text, [{**constants, **row} for row in rows] if constants else rows)
+            return int(cursor.rowcount)
 
     def insert(self, table: sa.Table, rows: Sequence[Row]) -> None:
         """Put many complete rows into a table, fast.

@@ -21,15 +21,18 @@ from typing import Protocol
 
 from node.clock import MICROSECONDS, local_time
 from node.errors import LockHeld, NodeError
+from node.exchange import quotas
+from node.exchange.quotas import REASONS, HeldBack
 from node.sharing.links import Link, PartnerBinding
 from node.store.database import Database, Tx
-from node.sync import alert_book, endings
+from node.sync import alert_book, endings, withdraw
 from node.sync.alert_book import Broken, Told
 from node.sync.alert_messages import Event, Message
 from node.sync.endings import Ending
 from node.sync.health import FAULTS, State
 from node.sync.leases import lease
 from node.sync.standing import LinkStanding, duty_desk, standing_of
+from node.sync.withdraw import Overdue
 
 SETTLE_SECONDS = 900  # after a start, partners are given so long to come back
 CHANNEL_SECONDS = 300  # so long a channel may fail before the others speak of it
@@ -177,6 +180,8 @@ def outlook(desk: Desk, tx: Tx, *, now: int) -> Outlook:
             *link_faults(standings, desks, settled=settled),
             *notices(ending, zone=desk.zone, now=now),
             *channel_faults(alert_book.broken(tx), now=now),
+            *limit_faults(quotas.held_back(tx), desks),
+            *withdrawal_faults(withdraw.overdue(tx, desk.links, desk.partners, now=now), desks),
         ],
         _words(standings),
     )
@@ -245,11 +250,45 @@ def channel_faults(broken: Sequence[Broken], *, now: int) -> list[Fault]:
     ]
 
 
+def limit_faults(held_back: Sequence[HeldBack], desks: Mapping[str, str]) -> list[Fault]:
+    """Partners that brought or took back more than a person expects; it lasts while something of it waits."""
+    return [
+        Fault(
+            key=f"limit:{one.partner}:{one.reason}",
+            about=(one.reason,),
+            state="waits",
+            text=f"{one.partner} {quotas.told(one)}",
+            command=f"stixnode quarantine list {one.partner} --reason {one.reason}",
+            call=desks.get(one.partner, ""),
+            since=one.oldest,
+        )
+        for one in held_back
+    ]
+
+
+def withdrawal_faults(owing: Sequence[Overdue], desks: Mapping[str, str]) -> list[Fault]:
+    """Partners that have not acknowledged in time what was withdrawn."""
+    return [
+        Fault(
+            key=f"withdrawal:{one.partner}",
+            about=(one.partner,),
+            state="waits",
+            text=withdraw.not_acknowledged(one),
+            command="stixnode withdraw list --overdue",
+            call=desks.get(one.partner, ""),
+            since=one.oldest,
+        )
+        for one in owing
+    ]
+
+
 def _words(standings: Sequence[LinkStanding]) -> dict[str, str]:
     states: dict[str, set[State]] = defaultdict(set)
     for each in standings:
         states[f"partner:{each.link.partner}"].add(each.health.state)
-    return {
+    partners = {each.link.partner for each in standings}
+    waited = {f"limit:{name}:{reason}": "nothing waits any more" for name in partners for reason in REASONS}
+    return waited | {
         key: "closed here" if found <= {State.PAUSED, State.ENDED} and not found & FAULTS else "works again"
         for key, found in states.items()
     }

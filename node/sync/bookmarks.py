@@ -16,12 +16,12 @@ import sqlalchemy as sa
 from node.clock import parse_stix_time, taxii_time
 from node.store.database import Tx
 
-_READ = sa.text("select added_after, epoch, policy_digest, at from bookmark where link = :link")
+_READ = sa.text("select added_after, epoch, policy_digest, at, listed_at from bookmark where link = :link")
 _ADVANCE = sa.text(
-    "insert into bookmark (link, added_after, epoch, policy_digest, at)"
-    " values (:link, :added_after, :epoch, :policy_digest, :at)"
+    "insert into bookmark (link, added_after, epoch, policy_digest, at, listed_at)"
+    " values (:link, :added_after, :epoch, :policy_digest, :at, :listed_at)"
     " on conflict (link) do update set added_after = excluded.added_after, epoch = excluded.epoch,"
-    " policy_digest = excluded.policy_digest, at = excluded.at"
+    " policy_digest = excluded.policy_digest, at = excluded.at, listed_at = excluded.listed_at"
 )
 _FORGET = sa.text("delete from bookmark where link = :link")
 _LEAST_OVERLAP_NANOSECONDS = 1_000_000
@@ -36,18 +36,20 @@ class Bookmark:
         epoch: The partner's epoch then; "" for other software.
         policy_digest: Of the link, when it was read under it.
         at: Microseconds, for people.
+        listed_at: When we last began to list the partner from its start, in microseconds.
     """
 
     added_after: str
     epoch: str
     policy_digest: bytes
     at: int
+    listed_at: int = 0
 
 
 def read(tx: Tx, link: str) -> Bookmark | None:
     """The bookmark of a link; None before its first page."""
     row = tx.row(_READ, link=link)
-    return None if row is None else Bookmark(row[0], row[1], bytes(row[2]), int(row[3]))
+    return None if row is None else Bookmark(row[0], row[1], bytes(row[2]), int(row[3]), int(row[4]))
 
 
 def advance(tx: Tx, link: str, bookmark: Bookmark) -> None:
@@ -59,6 +61,7 @@ def advance(tx: Tx, link: str, bookmark: Bookmark) -> None:
         epoch=bookmark.epoch,
         policy_digest=bookmark.policy_digest,
         at=bookmark.at,
+        listed_at=bookmark.listed_at,
     )
 
 

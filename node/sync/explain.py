@@ -9,7 +9,20 @@ Reads   objects, owner rows, ledger, feeds, quarantine, tombstones. Writes nothi
 from __future__ import annotations
 
 from node.clock import taxii_time
-from node.exchange import arrivals, feed_rows, flagged, ledger, quarantine, situation
+from node.exchange import (
+    arrivals,
+    feed_rows,
+    flagged,
+    ledger,
+    links,
+    quarantine,
+    quotas,
+    readership,
+    situation,
+    vanished,
+    withdrawals,
+)
+from node.exchange.arrivals import Arrival
 from node.exchange.door import Door
 from node.sharing.links import Link
 from node.stix.markings import tlp_name
@@ -42,7 +55,9 @@ def explain(tx: Tx, door: Door, stix_id: str, link: Link | None) -> list[str]:
     name = None if link is None else link.name
     lines = [
         *_held(tx, door, stix_id),
+        *_withdrawn(tx, stix_id),
         *_received(tx, stix_id, name),
+        *_vanished(tx, stix_id, name),
         *_set_aside(tx, stix_id, name),
         *_given(tx, stix_id, name),
         *_withheld(tx, stix_id, name),
@@ -62,7 +77,7 @@ def _held(tx: Tx, door: Door, stix_id: str) -> list[str]:
     for row in sorted(rows, key=lambda row: (aliases[row.collection_id], row.added)):
         origin = "by us" if row.origin == "local" else f"by {row.origin}"
         arrival = arrivals.find(tx, row.arrival_id)
-        brought = "" if arrival is None else f" ({arrival.kind} {arrival.source} by {arrival.actor})"
+        brought = "" if arrival is None else f" ({_arrival(arrival)})"
         newest = ", the newest" if row.is_last else ""
         lines.append(
             f"Lies in {aliases[row.collection_id]}: version {row.version_text}, STIX {row.spec_version},"
@@ -82,13 +97,38 @@ def _held(tx: Tx, door: Door, stix_id: str) -> list[str]:
     return lines
 
 
+def _arrival(one: Arrival) -> str:
+    return " ".join(
+        each for each in (arrivals.name_of(one.arrival_id), one.kind, one.source, f"by {one.actor}") if each
+    )
+
+
+def _withdrawn(tx: Tx, stix_id: str) -> list[str]:
+    one = withdrawals.by_ids(tx, [stix_id]).get(stix_id)
+    if one is None:
+        return []
+    told = "by a revoked version" if one.kind == "revoked" else f"by the note {one.notice_id}"
+    return [f"Withdrawn by {one.actor} at {taxii_time(one.at)}, {told}: {one.reason}"]
+
+
 def _received(tx: Tx, stix_id: str, link: str | None) -> list[str]:
     found = ledger.received(tx, [stix_id]).get(stix_id, [])
     return [
-        f"Received from {line.partner} by {line.link} at {taxii_time(line.at)}: {line.outcome}"
+        f"Corrected here from what {line.partner} brought by {line.link}, at {taxii_time(line.at)}."
+        if line.reason == ledger.EDITED
+        else f"Received from {line.partner} by {line.link} at {taxii_time(line.at)}: {line.outcome}"
         f"{f' ({line.reason})' if line.reason else ''}."
         for line in sorted(found, key=lambda line: line.at)
         if link in (None, line.link)
+    ]
+
+
+def _vanished(tx: Tx, stix_id: str, link: str | None) -> list[str]:
+    return [
+        f"{one.link}: {one.link.split('/')[0]} no longer lists it; first seen so at {taxii_time(one.since)}."
+        " It is kept here."
+        for one in vanished.of_id(tx, stix_id)
+        if link in (None, one.link)
     ]
 
 
@@ -97,15 +137,18 @@ def _set_aside(tx: Tx, stix_id: str, link: str | None) -> list[str]:
     for entry in quarantine.of_id(tx, stix_id):
         if link not in (None, entry.link):
             continue
-        lines.append(f"Set aside as {entry.entry} from {entry.link}: {entry.detail} It is {entry.state}.")
+        state = entry.state if entry.edited is None else f"corrected here by {entry.decided_by}"
+        lines.append(f"Set aside as {entry.entry} from {entry.link}: {entry.detail} It is {state}.")
         if entry.state == "waiting":
-            lines.append(f"  stixnode quarantine accept {entry.entry}, or discard {entry.entry}")
+            lines.append(f"  stixnode quarantine show {entry.entry}")
+            more = quotas.remedy(entry.reason, entry.link.partition("/")[0])
+            lines += [f"  {more}"] if more else []
     return lines
 
 
 def _given(tx: Tx, stix_id: str, link: str | None) -> list[str]:
     lines: list[str] = []
-    for row in feed_rows.of_id(tx, stix_id):
+    for row in readership.given_to(tx, [stix_id], offered=True):
         if link not in (None, row.link):
             continue
         message = f": {row.message}" if row.message else ""
@@ -118,9 +161,8 @@ def _given(tx: Tx, stix_id: str, link: str | None) -> list[str]:
 
 def _withheld(tx: Tx, stix_id: str, link: str | None) -> list[str]:
     lines: list[str] = []
-    for line in ledger.withheld_of(tx, stix_id):
-        if link not in (None, line.link):
-            continue
+    names = sorted(links.states(tx)) if link is None else [link]
+    for line in (line for name in names for line in ledger.withheld(tx, name, [stix_id])):
         lines.append(f"{line.link}: withheld at {taxii_time(line.at)}, {line.reason}. {line.detail}")
         if line.remedy:
             lines.append(f"  {line.remedy}")

@@ -34,6 +34,8 @@ LONG_ROUND_SECONDS = 6 * HOUR_SECONDS  # a first listing may take so long
 POLLS_MISSED, POLL_SECONDS = 12, 2 * HOUR_SECONDS  # the partner's visit likewise
 WEEKS, WEEKS_NEEDED, BUSY_HOURS = 8, 3, 12
 
+FULL = "so much of theirs waits in quarantine that nothing more is taken"
+
 # What was written down of a failure: in short, and what to do if no further attempt mends it.
 _CAUSES: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (re.compile(r"The terms of \S+ differ"), "the terms differ", "stixnode agreement show {agreement}"),
@@ -46,6 +48,7 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (re.compile(r"does not let us (read|write)"), "we lack the right", "stixnode agreement show {agreement}"),
     (re.compile(r"answered .* with (\d{3})\b"), "it answers {0}", ""),
     (re.compile(r"gave no usable answer"), "it gives no usable answer", ""),
+    (re.compile(r"The quarantine of \S+ is full"), FULL, "stixnode quarantine list {partner}"),
 )
 
 
@@ -93,6 +96,7 @@ class Facts:
         has_account: Whether the partner could come, where it is the one who carries.
         last_poll: When the partner last asked for this collection.
         oldest_waiting: When what waits longest was offered; asked for only where it matters.
+        full: Nothing more of the partner's is taken that would have to wait in quarantine.
         hours: Hours since 1970 -> objects that were new in it, of the last nine weeks.
     """
 
@@ -116,6 +120,7 @@ class Facts:
     last_poll: int | None = None
     waiting: int = 0
     oldest_waiting: int | None = None
+    full: bool = False
     hours: Mapping[int, int] = field(default_factory=dict)
 
 
@@ -258,6 +263,8 @@ def _visited(facts: Facts, now: int) -> Health:
             State.FAILING, text, "", f"stixnode account add {facts.partner} --partner {facts.partner}"
         )
     if not facts.outgoing:
+        if facts.full:
+            return Health(State.FAILING, FULL, "", f"stixnode quarantine list {facts.partner}", True)
         if facts.last_new is None:
             return Health(State.IDLE, "they have brought nothing yet")
         return Health(State.OK, f"they last brought something {ago(facts.last_new, now)}")

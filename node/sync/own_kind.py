@@ -13,11 +13,13 @@ from node.sharing.links import Link
 from node.store.catalog import Collection
 from node.store.database import Tx
 from node.sync.answers import CollectionFlags, FetchedPage
+from node.sync.bookmarks import Bookmark
 from node.sync.reports import Ended, Stop
 
 EPOCH = "X-Exchange-Epoch"
 TERMS = "X-Exchange-Terms"
 BATCH = "X-Exchange-Batch"
+HAVE = "X-Exchange-Have"
 
 
 def headers_of(collection: Collection, link: Link) -> dict[str, str]:
@@ -25,6 +27,16 @@ def headers_of(collection: Collection, link: Link) -> dict[str, str]:
     if link.partner_kind != "stixnode":
         return {}
     return {EPOCH: egress.epoch_shown(collection, link), TERMS: link.terms_digest.hex()}
+
+
+def have_of(bookmark: Bookmark | None) -> dict[str, str]:
+    """The header that says what is stored here of the partner's feed: up to which date, in which epoch.
+
+    A date asked after says less: whoever looks at a page, and keeps nothing of it, asks so too.
+    """
+    if bookmark is None or not bookmark.epoch:
+        return {}
+    return {HAVE: f"{bookmark.added_after};{bookmark.epoch}"}
 
 
 def same_terms(report: Ended, link: Link, answer: FetchedPage | CollectionFlags) -> bool:

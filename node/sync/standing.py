@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from node.access import accounts
 from node.access.accounts import Reading
 from node.clock import MICROSECONDS, local_time, taxii_time
-from node.exchange import activity, egress, feed_rows, ledger, links, quarantine
+from node.exchange import activity, egress, feed_rows, fullness, ledger, links, quarantine
 from node.exchange.feed_rows import FAILED, OFFERED, SET_ASIDE
 from node.exchange.links import LinkState
 from node.sharing.agreements import Party
@@ -139,6 +139,7 @@ def _link(tx: Tx, link: Link, seen: _Seen, *, now: int, count: bool) -> LinkStan
         last_poll=None if visit is None else visit.last_poll,
         waiting=waiting,
         oldest_waiting=oldest,
+        full=not ours and not outgoing and bool(fullness.full(tx, link)),
         hours=_hours(tx, link, last_new, now=now),
     )
     figures: dict[str, int | None] = {"last_success": state.last_success, "last_new": last_new}

@@ -60,7 +60,7 @@ def get_collections() -> Response:
     with visit() as here:
         found = rights.visible(here)
         negotiate()
-        return _json({"collections": [_resource(right) for right in found]} if found else {})
+        return _json({"collections": [resource_of(right) for right in found]} if found else {})
 
 
 @blueprint.get(f"{API_ROOT}collections/<name>/")
@@ -80,10 +80,12 @@ def get_collection(name: str) -> Response:
                 exchange_headers.note_epoch(here, link, said)
             carry(exchange_headers.shown(right.collection, link))
         negotiate()
-        return _json(_resource(right))
+        return _json(resource_of(right))
 
 
-def _resource(right: Right) -> dict[str, object]:
+def resource_of(right: Right) -> dict[str, object]:
+    """A collection as one account sees it; its properties as TAXII 2.1 section 5.2 names them."""
+    """A collection as one account sees it (TAXII 2.1 section 5.2)."""
     collection = right.collection
     resource: dict[str, object] = {"id": collection.id, "title": collection.title}
     if collection.description:

@@ -7,9 +7,11 @@ our epoch and the terms digest of the link it is about.
     X-Exchange-Epoch   the history of the collection and the policy of the link, both directions
     X-Exchange-Terms   digest of the agreement's meaning; another one is answered with 409
     X-Exchange-Batch   `<session started, microseconds>;<n>`, with a POST
+    X-Exchange-Have    `<date>;<epoch>`: what the sender has stored of our feed, with a GET
 
 Reads   the states of links, through `node.exchange`
-Writes  the partner's epoch, and the forgetting that follows from a new one, through `node.exchange`
+Writes  the partner's epoch, the forgetting that follows from a new one, and what it has confirmed, through
+        `node.exchange`
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from dataclasses import dataclass
 
 from werkzeug.datastructures import Headers
 
-from node.exchange import egress, feeds, links
+from node.clock import parse_taxii_time
+from node.exchange import egress, feed_rows, feeds, links
 from node.exchange.sessions import SessionIn
 from node.sharing.links import Link
 from node.store.catalog import Collection
@@ -31,6 +34,7 @@ from node.taxii.protocol import RequestRefused
 EPOCH = "X-Exchange-Epoch"
 TERMS = "X-Exchange-Terms"
 BATCH = "X-Exchange-Batch"
+HAVE = "X-Exchange-Have"
 
 _EPOCH_TEXT = re.compile(r"[!-~]{1,200}")
 _BATCH_TEXT = re.compile(r"([0-9]{1,18});([0-9]{1,18})", re.ASCII)
@@ -44,11 +48,13 @@ class Told:
         epoch: Its epoch; "" when it said none.
         terms: The terms digest it goes by, in hexadecimal; "" when it said none.
         batch: (session started, number), or None.
+        have: (date up to which it has stored our feed, our epoch then), or None.
     """
 
     epoch: str = ""
     terms: str = ""
     batch: tuple[int, int] | None = None
+    have: tuple[int, str] | None = None
 
 
 def told(headers: Headers, link: Link | None) -> Told:
@@ -67,7 +73,7 @@ def told(headers: Headers, link: Link | None) -> Told:
     if epoch and _EPOCH_TEXT.fullmatch(epoch) is None:
         raise _malformed(EPOCH, "Send the epoch as it was given.")
     if not batch:
-        return Told(epoch, terms.lower())
+        return Told(epoch, terms.lower(), have=_have(headers.get(HAVE, "")))
     match = _BATCH_TEXT.fullmatch(batch)
     if match is None or int(match[2]) < 1:
         raise _malformed(
@@ -128,6 +134,23 @@ def note_epoch(visit: Visit, link: Link, said: Told) -> None:
             feeds.forget(tx, link)
 
     visit.face.door.database.retrying(work)
+
+
+def note_have(visit: Visit, link: Link, collection: Collection, said: Told) -> None:
+    """Note as confirmed what a partner says it has stored of our feed; another history says nothing."""
+    if said.have is None or said.have[1] != egress.epoch_shown(collection, link):
+        return
+    until = said.have[0]
+    if feed_rows.is_unconfirmed(visit.tx, link.name, until):
+        visit.face.door.database.retrying(lambda tx: feed_rows.confirm(tx, link.name, until))
+
+
+def _have(text: str) -> tuple[int, str] | None:
+    date, _, epoch = text.strip().partition(";")
+    try:
+        return parse_taxii_time(date), epoch
+    except ValueError:
+        return None
 
 
 def place_in_session(before: SessionIn | None, batch: tuple[int, int], epoch: str) -> bool:

@@ -46,7 +46,7 @@ _HELD, _CARRIED = "stixnode.held", "stixnode.carried"
 _NOTHING: Mapping[str, str] = {}
 
 # Nothing is kept on the way, nothing is guessed; what is asked in another coding is another answer.
-_ON_ALL = (
+ON_ALL = (
     ("Cache-Control", "no-store"),
     ("Vary", "Accept, Accept-Encoding, Authorization"),
     ("X-Content-Type-Options", "nosniff"),
@@ -112,6 +112,11 @@ class Visit:
     gate: Gate
     environ: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def reader(self) -> Reader:
+        """The account as one who reads a collection."""
+        return Reader(self.principal.clearance, self.principal.audience)
+
 
 def face() -> Face:
     """The face of the running application."""
@@ -165,7 +170,7 @@ def sight(visit: Visit) -> Sight:
     if found is None:
         if len(known) >= MOST_SIGHTS:
             known.clear()
-        found = known[key] = egress.sight(visit.tx, Reader(who.clearance, who.audience))
+        found = known[key] = egress.sight(visit.tx, visit.reader)
     return found
 
 
@@ -218,7 +223,7 @@ class Answer(Response):
 
 def answer(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """An answer in our media type."""
-    listed = [("Content-Type", MEDIA_TYPE), ("Content-Length", str(len(body))), *_ON_ALL]
+    listed = [("Content-Type", MEDIA_TYPE), ("Content-Length", str(len(body))), *ON_ALL]
     if headers:
         listed += headers.items()
     return Answer([body], status=status, headers=_Headers(listed))
@@ -229,7 +234,7 @@ def guard(response: Response, *, secure: bool) -> Response:
     for name, value in request.environ.get(_CARRIED, _NOTHING).items():
         response.headers[name] = value
     if not isinstance(response, Answer):
-        for name, value in _ON_ALL:
+        for name, value in ON_ALL:
             response.headers[name] = value
     if secure:
         response.headers["Strict-Transport-Security"] = "max-age=31536000"

@@ -11,9 +11,11 @@ from __future__ import annotations
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from node.errors import NodeError, StoreBusy
+from node.exchange.fullness import QuarantineFull
 from node.taxii.protocol import DISCOVERY, RequestRefused, title_of
 
 BUSY_SECONDS = 5
+FULL_SECONDS = 900
 BROKEN_SECONDS = 60
 
 
@@ -34,6 +36,15 @@ def refusal_of(error: Exception) -> RequestRefused:
             remedy="Nothing was stored. Send the request again in a few seconds.",
             status=503,
             headers={"Retry-After": str(BUSY_SECONDS)},
+        )
+    if isinstance(error, QuarantineFull):
+        # The sender keeps its batch and brings it again: nothing of it was stored, and nothing is lost.
+        return RequestRefused(
+            "Too much of what you brought waits here for a person to look at it.",
+            remedy="Nothing of this request was stored. Keep it and send it again later; it helps to ask us.",
+            status=429,
+            code="quarantine_full",
+            headers={"Retry-After": str(FULL_SECONDS)},
         )
     if isinstance(error, MethodNotAllowed):
         allowed = ", ".join(sorted(error.valid_methods or ()))

@@ -18,7 +18,7 @@ from flask import Blueprint, Response, request
 
 from node.access import gate
 from node.exchange import egress, ingress
-from node.exchange.egress import Reader, Record, Selection, Versions
+from node.exchange.egress import Record, Selection, Versions
 from node.metrics import present
 from node.sharing.links import Link
 from node.store import catalog
@@ -27,7 +27,7 @@ from node.taxii import compression, cursors, exchange_headers, pages, queries, r
 from node.taxii.cache import Key, Sheet
 from node.taxii.cursors import Scope
 from node.taxii.face import Visit, answer, carry, negotiate, note, query, sight, visit
-from node.taxii.protocol import API_ROOT, RequestRefused
+from node.taxii.protocol import API_ROOT
 from node.taxii.queries import Query
 from node.taxii.rights import Right
 
@@ -93,7 +93,7 @@ def delete_object(name: str, object_id: str) -> Response:
         negotiate()
         asked = query(queries.ONE)
     door = here.face.door
-    reader = _reader(here)
+    reader = here.reader
 
     def work(tx: Tx) -> int:
         collection = catalog.lock(tx, right.collection.collection_id)
@@ -112,7 +112,7 @@ def delete_object(name: str, object_id: str) -> Response:
         )
 
     if not door.database.retrying(work):
-        raise _no_object()
+        raise rights.no_object()
     ingress.afterwards(door, now=here.face.now())
     return answer(b"")
 
@@ -176,8 +176,8 @@ def _sheet(
             # What was replaced since the request came in is gone, and what replaced it was not read yet.
             then, as_it_is = replace(here, gate=newer), replace(right, collection=newer.collection)
             dates, more, print_with = _read(then, as_it_is, selection, printed, bodies=bodies)
-    if object_id is not None and not dates and not _holds(here, right, object_id):
-        raise _no_object()
+    if object_id is not None and not dates and not rights.holds(here, right, object_id):
+        raise rights.no_object()
     token = cursors.make_next(dates[-1], scope, here.gate.secret) if more and dates else None
     last = dates[-1] if dates else 0
     return Sheet(print_with(token), pages.dates(dates), more, last, len(dates), collection.last_added)
@@ -221,6 +221,7 @@ def _greet(here: Visit, right: Right) -> None:
     said = exchange_headers.told(request.headers, right.feed)
     exchange_headers.refuse_other_terms(said, (right.feed,))
     exchange_headers.note_epoch(here, right.feed, said)
+    exchange_headers.note_have(here, right.feed, right.collection, said)
     carry(exchange_headers.shown(right.collection, right.feed))
 
 
@@ -241,15 +242,6 @@ def _served_up_to(right: Right, selection: Selection, sheet: Sheet) -> int:
         return sheet.last
     newest = right.collection.last_added
     return newest if (selection.after or 0) <= newest else 0
-
-
-def _holds(here: Visit, right: Right, object_id: str) -> bool:
-    reader, link = (None, right.feed) if right.feed is not None else (sight(here), None)
-    return egress.holds(here.tx, here.face.door, right.collection, object_id, reader=reader, link=link)
-
-
-def _reader(here: Visit) -> Reader:
-    return Reader(here.principal.clearance, here.principal.audience)
 
 
 def _scope(here: Visit, right: Right, object_id: str | None, asked: Query) -> Scope:
@@ -276,11 +268,3 @@ def _position(here: Visit, asked: Query, scope: Scope) -> int | None:
     if asked.next is None:
         return asked.added_after
     return cursors.read_next(asked.next, scope, here.gate.secret)
-
-
-def _no_object() -> RequestRefused:
-    return RequestRefused(
-        "There is no such object in this collection for this account.",
-        remedy="Look for it with match[id] in the manifest, or in another collection.",
-        status=404,
-    )

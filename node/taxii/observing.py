@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from node.metrics import Metrics, present
+from node.taxii.face import ON_ALL
 from node.taxii.failing import failure
 from node.taxii.logs import FIELDS, places
 from node.taxii.protocol import MEDIA_TYPE, error_body
@@ -83,12 +84,8 @@ class Observed:
         except Exception as error:  # noqa: BLE001  the last stop: nothing of it may reach the client
             log_failure(request_id, 500, environ, error)
             body = error_body(failure(500), request_id)
-            length = str(len(body))
-            return (
-                "500 Internal Server Error",
-                [("Content-Type", MEDIA_TYPE), ("Content-Length", length)],
-                body,
-            )
+            always = [("Content-Type", MEDIA_TYPE), ("Content-Length", str(len(body))), *ON_ALL]
+            return "500 Internal Server Error", always, body
         status, headers = seen[-1]
         return status, list(headers), body
 

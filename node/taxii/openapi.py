@@ -44,7 +44,8 @@ def description(public_url: str) -> bytes:
     document: dict[str, Any] = msgspec.json.decode(file.read_bytes())
     document["servers"] = [{"url": public_url or "/"}]
     for operations in document["paths"].values():
-        operations["head"] = _head(operations["get"])
+        if "get" in operations:
+            operations["head"] = _head(operations["get"])
     for name, answer in list(document["components"]["responses"].items()):
         document["components"]["responses"][f"{name}Head"] = _bodiless(answer)
     return msgspec.json.encode(document)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from flask import Blueprint, Response, request
 
-from node.exchange import activity, ingress, links, sessions
+from node.exchange import activity, history, ingress, links, sessions
 from node.exchange.ingress import Source
 from node.exchange.sessions import SessionIn
 from node.metrics import present
@@ -80,11 +80,10 @@ def _carry_out(tx: Tx, here: Visit, right: Right, said: Told, bodies: Sequence[b
         if said.epoch:
             links.note_partner_epoch(tx, inlet.name, said.epoch)
     source = Source("post" if inlet is None else "push", f"account:{account}", inlet, epoch=said.epoch)
-    results = []
+    results, arrival = [], None
     if bodies:
-        results = ingress.admit(
-            tx, here.face.door, collection, bodies, source, arrival_id=None, now=now
-        ).results
+        admitted = ingress.admit(tx, here.face.door, collection, bodies, source, arrival_id=None, now=now)
+        results, arrival = admitted.results, admitted.arrival_id
     present.outcomes = outcomes = Counter(each.outcome.value for each in results)
     if inlet is not None:
         new = sum(outcomes[each] for each in ("stored", "restated", "quarantined"))
@@ -101,6 +100,11 @@ def _carry_out(tx: Tx, here: Visit, right: Right, said: Told, bodies: Sequence[b
     if inlet is not None and said.batch is not None:
         started, number = said.batch
         sessions.note_incoming(tx, inlet.name, SessionIn(started, said.epoch, number, status_id))
+    if inlet is not None and bodies:
+        named = history.first_named((each.outcome.value, each.stix_id) for each in results)
+        size = sum(map(len, bodies))
+        history.enter(tx, history.visit(inlet, "bring", outcomes, named, arrival=arrival, size=size, now=now))
+        history.count(tx, inlet.name, outcomes, now=now)
     return status
 
 

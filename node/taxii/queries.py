@@ -74,7 +74,7 @@ def read_query(raw: str, *, fields: frozenset[str], page_size: int, most: int) -
     Source:
         TAXII 2.1 sections 3.4 and 3.4.1.
     """
-    given = _parameters(raw, fields)
+    given = parameters(raw, _KNOWN | {f"match[{field}]" for field in fields})
     match = {
         field: _values(f"match[{field}]", given[f"match[{field}]"])
         for field in fields
@@ -106,14 +106,22 @@ def recall_query(raw: str, *, fields: frozenset[str], page_size: int, most: int)
     return read(raw, fields=fields, page_size=page_size, most=most)
 
 
-def _parameters(raw: str, fields: frozenset[str]) -> dict[str, str]:
+def parameters(raw: str, counted: frozenset[str]) -> dict[str, str]:
+    """The parameters of a query string that count, decoded; others are read and ignored.
+
+    Args:
+        raw: The query string as the server gives it.
+        counted: Their names.
+
+    Raises:
+        RequestRefused: 400 for what is no text, or given twice; 414 for a query that is too long.
+    """
     if len(raw) > LONGEST_QUERY:
         raise RequestRefused(
             f"The query has {len(raw)} characters.",
             remedy=f"Ask for fewer ids at a time; {LONGEST_QUERY} characters are read.",
             status=414,
         )
-    counted = _KNOWN | {f"match[{field}]" for field in fields}
     given: dict[str, str] = {}
     for pair in raw.split("&"):
         if not pair:

@@ -19,7 +19,7 @@ from node.sharing.links import Link
 from node.store import catalog
 from node.store.catalog import Collection
 from node.store.database import Tx
-from node.taxii.face import Visit
+from node.taxii.face import Visit, sight
 from node.taxii.protocol import RequestRefused
 
 
@@ -145,11 +145,26 @@ def refuse_closed(tx: Tx, link: Link, collection: Collection, *, now: int) -> No
         )
 
 
+def holds(visit: Visit, right: Right, object_id: str) -> bool:
+    """Whether the account may see any version of an id here."""
+    reader, link = (None, right.feed) if right.feed is not None else (sight(visit), None)
+    return egress.holds(visit.tx, visit.face.door, right.collection, object_id, reader=reader, link=link)
+
+
 def no_collection() -> RequestRefused:
     """The one answer for every collection that an account does not see."""
     return RequestRefused(
         "There is no such collection for this account.",
         remedy="List the collections of this API root, or ask its operator for access.",
+        status=404,
+    )
+
+
+def no_object() -> RequestRefused:
+    """404: no version of it that this account sees."""
+    return RequestRefused(
+        "There is no such object in this collection for this account.",
+        remedy="Look for it with match[id] in the manifest, or in another collection.",
         status=404,
     )
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 
 import msgspec
 import sqlalchemy as sa
@@ -31,7 +30,15 @@ KEPT = 7 * 24 * 3600 * MICROSECONDS
 
 # Reasons that speak of the posted object and the agreement alone.
 _SAID_TO_PARTNERS = frozenset(
-    ("invalid", "future_timestamp", "public_refused", "not_in_force", "type_not_agreed", "above_ceiling")
+    (
+        "invalid",
+        "future_timestamp",
+        "public_refused",
+        "not_in_force",
+        "type_not_agreed",
+        "above_ceiling",
+        "withdrawn",  # a withdrawal is there to be known
+    )
 )
 
 _status = schema.status.c
@@ -135,7 +142,7 @@ def for_partner(results: Sequence[Result]) -> list[Result]:
         message = each.message if each.reason in _SAID_TO_PARTNERS else ""
         if each.outcome is Outcome.QUARANTINED and not message:
             message = "set_aside: a person here will look at it"
-        told.append(replace(each, message=message))
+        told.append(msgspec.structs.replace(each, message=message))
     return told
 
 

@@ -35,6 +35,7 @@ NAMERS = (
     "node/store/catalog.py",  # collections and epochs
     "node/taxii/statuses.py",  # status resources
     "node/audit/log.py",  # leaves
+    "node/exchange/taking_back.py",  # notes that tell of a withdrawal
     "node/cli/",  # new collections, the content of the demo
 )
 

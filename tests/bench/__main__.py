@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from node.stix.objects import read
-from tests.bench import scale, serving, starting, syncing, writing
+from tests.bench import finding, scale, serving, starting, syncing, writing
 from tests.bench.measuring import Row, print_heading, print_row
 from tests.bench.stand import a_stand, databases
 from tests.support.data import attack
@@ -59,7 +59,7 @@ def main() -> None:
         print_row(row)
 
 
-PARTS = ("serving", "writing", "syncing", "starting")
+PARTS = ("serving", "writing", "finding", "syncing", "starting")
 
 
 def all_rows(kind: str, size: Size, parts: list[str] | tuple[str, ...]) -> Iterator[Row]:
@@ -74,13 +74,15 @@ def all_rows(kind: str, size: Size, parts: list[str] | tuple[str, ...]) -> Itera
     with databases(kind) as (folder, make):
         if "writing" in parts:
             yield from writing.rows(folder, make, bodies, rounds=size.posts)
-        if {"serving", "syncing", "starting"}.isdisjoint(parts):
+        if {"serving", "finding", "syncing", "starting"}.isdisjoint(parts):
             return
         with a_stand(folder, make, "north", bodies) as north:
             north.bring(bodies)
             north.settle()
             if "serving" in parts:
                 yield from serving.rows(north, read(bodies[-1]).id, len(bodies), rounds=size.rounds)
+            if "finding" in parts:
+                yield from finding.rows(north, objects=len(bodies), rounds=size.rounds)
             if "starting" in parts:
                 yield from starting.rows(folder, north, rounds=size.starts, pages=size.pages)
             if "syncing" in parts:

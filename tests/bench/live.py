@@ -88,7 +88,7 @@ class Server:
 
     def memory(self) -> int:
         """PSS of the server and its workers, in bytes; what they share counts once."""
-        return sum(_pss(pid) for pid in (self.pid, *_children(self.pid)))
+        return sum(pss(pid) for pid in (self.pid, *children(self.pid)))
 
     def another(self) -> Server:
         """The same server, by a connection of its own."""
@@ -159,16 +159,18 @@ def _await(process: subprocess.Popen[Any], port: int) -> None:
             line.close()
 
 
-def _pss(pid: int) -> int:
+def pss(pid: int) -> int:
+    """Bytes of a process; what it shares counts in part."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
     raise RuntimeError(f"process {pid} has no memory")
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """The processes below a process."""
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text(encoding="ascii").split():
-            found += [int(child), *_children(int(child))]
+            found += [int(child), *children(int(child))]
     return found

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 import sqlalchemy as sa
 
 from node.clock import taxii_time
-from tests.bench import live
+from tests.bench import finding, live
 from tests.bench.generator import BLOCK, RARE, objects
 from tests.bench.live import Server
 from tests.bench.measuring import Figure, Row, interleaved, measured, median, ms, rate
@@ -56,6 +56,7 @@ def rows(folder: Path, make: Make, *, number: int, small: int, rounds: int) -> I
         yield _filled(stand, small, number)
         after = _measured(stand, number, rounds)
         yield from _compared(before, after, small, number)
+        yield from finding.rows(stand, objects=number, rounds=rounds)
         yield from _posts(stand, folder, make, sample, number, rounds)
 
 

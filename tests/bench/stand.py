@@ -28,7 +28,7 @@ from node.store.migrate import migrate
 from node.taxii.face import EXTENSION
 from node.taxii.protocol import MEDIA_TYPE
 from node.web import create_app
-from tests.support.agreements import a_flow, agreement_text, toml_text
+from tests.support.agreements import UNLIMITED, a_flow, agreement_text, toml_text
 from tests.support.databases import PostgresqlServer
 from tests.support.served import basic
 
@@ -179,7 +179,7 @@ def a_stand(
     (place / "password").write_text(password, encoding="utf-8")
     (place / "agreement.toml").write_text(_agreement(bodies), encoding="utf-8")
     other = "south" if us == "north" else "north"
-    partner: dict[str, object] = {"agreements": ["agreement.toml"]}
+    partner: dict[str, object] = {"agreements": ["agreement.toml"], "stricter": UNLIMITED}
     if api_root:
         partner |= {"api_root": api_root, "username": f"{us}-node", "password_file": "password"}
     document = {

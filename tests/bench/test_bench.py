@@ -28,6 +28,8 @@ WORKS = (
     "collection, WSGI alone",
     "empty poll, WSGI alone",
     "object by id, WSGI alone",
+    "index of the values of 826 objects",
+    "find a value among 826",
     "memory after 2 pages of 1,000",
     "stixnode --help",
     "stixnode serve until the first answer",

@@ -113,6 +113,22 @@ def test_an_agreement_is_shown_from_both_sides(desk: Desk):
     ]
 
 
+def test_an_agreement_says_what_goes_first_and_how_soon(desk: Desk):
+    flow = a_flow(carry={"north": "push", "south": "push"}, unmarked="clear", urgent_labels=["Urgent"])
+    fetched = a_flow("techniques", ["north"], types=["tool"])
+    desk.with_partner(flow=[flow, fetched])
+    shown = desk.run("agreement", "show").out
+
+    assert "  Revocations, and what is labelled urgent, are brought at once and first: indicators." in shown
+    assert "  Revocations go with the next fetch, in their order: techniques." in shown
+    flows = desk.run("agreement", "show", "--json").of("flow")
+    assert [(line["urgent_labels"], line["urgent_at_once"]) for line in flows] == [
+        (["urgent"], True),
+        ([], False),
+        (["urgent"], True),
+    ]
+
+
 def test_an_unknown_agreement_is_a_wrong_call(desk: Desk):
     assert desk.run("agreement", "show").code == 2
     desk.with_partner()

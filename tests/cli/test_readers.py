@@ -61,7 +61,7 @@ def test_a_reader_that_never_came_is_named_with_what_waits(desk: Desk):
     brought(desk, "a")
 
     assert (reading(desk, "soc")["last_poll"], reading(desk, "soc")["waiting"]) == (None, 1)
-    assert "soc  indicators  NEVER since " in desk.run("status").out
+    assert "soc  indicators  idle, never asked since " in desk.run("status").out
 
 
 def test_many_that_wait_are_counted_up_to_a_bound(desk: Desk, monkeypatch):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from node.cli.partner_rounds import code_of
@@ -12,7 +10,7 @@ from node.errors import PartnerRefused, PartnerUnreachable
 from node.sync import bookmarks
 from node.sync.leases import take_lease
 from node.sync.reports import PullReport, PushReport, ServeReport, Stop
-from tests.cli.desk import Desk, a_bundle, both_carried_by_north, fetched_by_south, old_indicator
+from tests.cli.desk import Desk, a_bundle, both_carried_by_north, old_indicator
 from tests.support.builders import NORTH_ID, SOUTH_ID
 from tests.support.partner import COLLECTION, Canned, simulated_partner
 
@@ -164,73 +162,3 @@ def test_an_unknown_link_is_a_wrong_call(desk: Desk):
 )
 def test_a_round_ends_with_the_code_of_what_happened(report, code):
     assert code_of(report) == code
-
-
-# plan
-
-
-def test_a_plan_shows_what_would_cross_and_why_not_and_changes_nothing(desk: Desk, partner):
-    partner.hold(old_indicator("theirs", author=SOUTH_ID))
-    ours = [
-        old_indicator(1, author=NORTH_ID),
-        old_indicator(2, author=NORTH_ID, tlp="red"),
-        old_indicator(3, tlp=None),
-    ]
-    exchanging(desk, partner).run("import", "indicators", "-", stdin=a_bundle(*ours))
-
-    answer = desk.run("plan", "--json")
-    again = desk.run("plan", "--json")
-
-    assert answer.code == 0
-    assert answer.out == again.out
-    inward, outward = answer.of("plan")
-    assert (inward["link"], inward["goes"]) == ("south/indicators/in", 1)
-    assert (outward["link"], outward["goes"]) == ("south/indicators/out", 1)
-    withheld = {line["reason"]: line["remedy"] for line in answer.of("step") if line["outcome"] == "withheld"}
-    assert sorted(withheld) == ["above_ceiling", "unmarked"]
-    assert all(withheld.values())
-    assert partner.posts() == []
-
-
-def test_a_plan_after_a_round_still_shows_what_is_withheld(desk: Desk, partner):
-    ours = [old_indicator(1, author=NORTH_ID), old_indicator(2, author=NORTH_ID, tlp="red")]
-    exchanging(desk, partner).run("import", "indicators", "-", stdin=a_bundle(*ours))
-    desk.run("sync")
-
-    shown = desk.run("plan", "south/indicators/out").out
-
-    assert "0 would go, 1 already there, 1 withheld" in shown
-    assert "above_ceiling" in shown
-
-
-def test_a_plan_counts_what_waits_for_a_partner_who_fetches(desk: Desk):
-    desk.with_partner(flow=fetched_by_south())
-    desk.run("import", "indicators", "-", stdin=a_bundle(old_indicator(author=NORTH_ID)))
-    desk.run("resume", "south")
-
-    before = desk.run("plan").out
-    desk.run("sync")
-
-    assert "1 would go, 0 already there, 0 withheld" in before
-    assert "1 would go, 0 already there, 0 withheld" in desk.run("plan").out
-
-
-def test_a_plan_tells_of_a_partner_that_does_not_answer(desk: Desk, partner):
-    exchanging(desk, partner)
-    partner.answer_next(Canned(503))
-
-    answer = desk.run("plan", "south/indicators/in", "--json")
-
-    assert answer.code == 5
-    assert json.loads(answer.out.splitlines()[1])["type"] == "failure"
-
-
-def test_a_plan_that_finds_no_way_on_says_why_and_ends_as_the_round_would(desk: Desk, partner):
-    exchanging(desk, partner)
-    partner.next_style = "empty"
-
-    answer = desk.run("plan", "south/indicators/in")
-
-    assert answer.code == desk.run("pull").code == 5
-    assert "empty pages" in answer.out
-    assert "\n  Try: " in answer.out

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from node.config_keys import MITRE
 from node.exchange import feed_rows, feeds, links
+from node.exchange.previewing import preview
 from node.store.database import Database
 from tests.support.agreements import a_flow
 from tests.support.builders import (
@@ -389,7 +390,8 @@ class TestPreview:
     def test_it_says_what_an_advance_would_decide_and_writes_nothing(self, north: Node):
         north.bring(FIRST, an_indicator("red", tlp="red"))
         with north.database.reading() as tx:
-            steps = feeds.preview(tx, north.door, north.link(OUT), now=north.now)
+            steps, complete = preview(tx, north.door, north.link(OUT), now=north.now)
+        assert complete
         assert {(step.stix_id, step.allowed, step.reason) for step in steps} == {
             (ID, True, ""),
             (an_id("indicator", "red"), False, "above_ceiling"),
@@ -401,7 +403,7 @@ class TestPreview:
         north.advance()
         north.agree(flow=[a_flow(max_tlp="amber")])
         with north.database.reading() as tx:
-            (step,) = feeds.preview(tx, north.door, north.link(OUT), now=north.now)
+            (step,), _ = preview(tx, north.door, north.link(OUT), now=north.now)
         assert (step.allowed, step.already) == (True, True)
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from node.cli.importing import Imported, admit_step
-from node.exchange import flagged, ingress, ledger, quarantine
+from node.exchange import flagged, ingress, ledger, quarantine, worklist
 from node.exchange.ingress import Result, Source
 from node.stix import patterns
 from node.store import catalog, definitions
@@ -134,7 +134,7 @@ def test_what_full_refuses_is_not_accepted_from_the_quarantine(database: Databas
         pytest.raises(ingress.InvalidObject, match="valid_until"),
         north.database.writing() as tx,
     ):
-        ingress.accept(tx, north.door, entry.entry, actor="person:eve", reason="", now=north.moment())
+        worklist.accept(tx, north.door, entry.entry, actor="person:eve", reason="", now=north.moment())
 
 
 def test_patterns_are_read_before_the_lock(database: Database, monkeypatch: pytest.MonkeyPatch):

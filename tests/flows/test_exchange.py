@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
-from node.exchange import feed_rows, ingress
+from node.exchange import feed_rows, ingress, worklist
 from node.store import catalog
 from node.sync.pull import Limits
 from node.sync.reports import Stop
@@ -240,7 +240,7 @@ def test_a_foreign_edit_waits_for_a_person_and_goes_back_to_its_author_when_acce
     assert pair.north.ids() == set()
     with pair.north.database.writing() as tx:
         (entry,) = (row[0] for row in tx.rows(sa.text("select entry from quarantine")))
-        ingress.accept(
+        worklist.accept(
             tx, pair.north.door, entry, actor="person:anna", reason="ours indeed", now=pair.clock.now
         )
     ingress.afterwards(pair.north.door, now=pair.clock.now)

@@ -168,7 +168,7 @@ def test_control_a_feed_that_ignores_new_terms_leaves_the_object_behind(
     two_sqlite_databases, tmp_path, carry, monkeypatch
 ):
     pair = begun(two_sqlite_databases, tmp_path, carry, ours("late", tlp="amber"))
-    monkeypatch.setattr(feeds, "_renewed", lambda state, _link, _collection: state)
+    monkeypatch.setattr(feeds, "renewed", lambda state, _link, _collection: state)
     monkeypatch.setattr(feeds, "forget", lambda *_: None)  # the partner's epoch tells of new terms as well
     wider_agreement(pair, carry)
     quiet(pair)

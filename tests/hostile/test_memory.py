@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from tests.hostile.bombs import MIB, chunked, gzipped, head, of_size, raw
+from tests.hostile.processes import MOST, Worker
 from tests.support.builders import an_indicator
 from tests.support.partner import Canned, simulated_partner
 
-MOST = 250 * MIB
 PAGE = 15 * MIB
-ROOT = Path(__file__).parents[2]
 GOOD = [an_indicator(n) for n in range(5)]
 LARGE = an_indicator("large", description="x" * (MIB - 1000))
 OTHER = an_indicator("other", description="y" * (MIB - 1000))
@@ -132,35 +127,6 @@ BOMBS = {
 def sent_by(_report, west):
     """How many objects have reached the partner."""
     return sum(len(ids) for ids in west.posts())
-
-
-class Worker:
-    """The process, a line at a time."""
-
-    def __init__(self, database, address):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.hostile.worker", str(database), address],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-        )
-        self.start = self._read()["memory"]
-
-    def round(self, direction):
-        self.process.stdin.write(direction + "\n")
-        self.process.stdin.flush()
-        return self._read()
-
-    def _read(self):
-        line = self.process.stdout.readline()
-        assert line, f"the worker ended with {self.process.wait(10)}"
-        return json.loads(line)
-
-    def end(self):
-        self.process.stdin.close()
-        self.process.wait(20)
-        self.process.stdout.close()
 
 
 @pytest.fixture

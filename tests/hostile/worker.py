@@ -1,6 +1,6 @@
 """A worker in a process of its own, so that its memory is its own.
 
-    python -m tests.hostile.worker DATABASE ADDRESS
+    python -m tests.hostile.worker DATABASE ADDRESS [MOST_NEW_IN_A_DAY MOST_IN_QUARANTINE]
 
 Each line on stdin is the direction of one round; each line on stdout is what became of it, with the peak
 of the process's memory so far. The first line on stdout says that it is ready.
@@ -14,6 +14,7 @@ import threading
 from types import SimpleNamespace
 from typing import Any, cast
 
+from node.sharing.links import Stricter
 from node.store.database import Database
 from node.sync import worker
 from node.sync.connection import Patience
@@ -24,10 +25,11 @@ from tests.support.partner import SimulatedPartner, a_receiver
 OURS = [an_indicator(f"ours {n}", tlp="green", author=NORTH_ID) for n in range(3)]
 
 
-def main(path: str, address: str) -> None:
+def main(path: str, address: str, most_new: str = "0", most_aside: str = "0") -> None:
     """Do one round for each line until stdin ends."""
     database = Database(f"sqlite:///{path}")
-    north = a_receiver(database, cast(SimulatedPartner, SimpleNamespace(api_root=address)))
+    brakes = Stricter(max_new_in_per_day=int(most_new), max_quarantine_objects=int(most_aside))
+    north = a_receiver(database, cast(SimulatedPartner, SimpleNamespace(api_root=address)), stricter=brakes)
     north.bring(*OURS)
     _say({"memory": _peak_bytes()})
     for line in sys.stdin:

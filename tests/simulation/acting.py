@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from node.errors import NodeError
-from node.exchange import ingress, links, quarantine, removal, retention, sessions
+from node.exchange import ingress, links, quarantine, removal, retention, sessions, worklist
 from node.exchange.ingress import Source
 from node.store import catalog
 from node.store.database import Tx
@@ -305,7 +305,7 @@ def _decide(world: World, site: Site, act: Act) -> None:
         return
     site.memory.exempt.add(entry.stix_id)
     site.database.retrying(
-        lambda tx: ingress.accept(tx, site.door, entry.entry, actor="os:test", reason="", now=site.now())
+        lambda tx: worklist.accept(tx, site.door, entry.entry, actor="os:test", reason="", now=site.now())
     )
     ingress.afterwards(site.door, now=site.now())
 

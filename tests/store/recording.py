@@ -10,13 +10,34 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from node.exchange import ingress, quarantine, retention
+from node.exchange import (
+    acknowledging,
+    arrivals,
+    books_told,
+    compromise,
+    feed_rows,
+    finding,
+    ingress,
+    quarantine,
+    quotas,
+    retention,
+    taking_back,
+    value_index,
+    vanished,
+    withdrawals,
+    worklist,
+)
+from node.exchange.compromise import Suspect
 from node.exchange.egress import Versions
+from node.exchange.ledger import Key
+from node.exchange.taking_back import Order
+from node.sharing.links import Stricter
 from node.store import catalog
 from node.store.database import Database, Statement, Tx
 from tests.support.builders import (
@@ -62,10 +83,10 @@ def _listening(found: dict[str, Said]) -> Iterator[None]:
         note(tx, statement, values)
         return run(tx, statement, **values)
 
-    def noted_many(tx: Tx, statement: Statement, given: Sequence[Mapping[str, Any]]) -> None:
+    def noted_many(tx: Tx, statement: Statement, given: Sequence[Mapping[str, Any]]) -> int:
         if given:
             note(tx, statement, given[0])
-        many(tx, statement, given)
+        return many(tx, statement, given)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Tx, "rows", noted_rows)
@@ -81,7 +102,8 @@ def recorded(database: Database, folder: Path) -> dict[str, Said]:
         database: Migrated, with the node's row, and empty beside that.
         folder: For the configuration.
     """
-    node = a_node(database, collections=("indicators", "techniques"), keep_days=300)
+    brakes = Stricter(max_new_in_per_day=1, max_revoked_percent_in_per_day=50)
+    node = a_node(database, collections=("indicators", "techniques"), keep_days=300, stricter=brakes)
     served = a_served(database, folder, definitions=())
     served.collections = {alias: node.collection(alias) for alias in ("indicators", "techniques")}
     served.clock.now = node.now
@@ -93,7 +115,11 @@ def recorded(database: Database, folder: Path) -> dict[str, Said]:
         for client in (every, few):
             _asked(client)
         _posted(every)
+        _looked_for(node)
+        _worked_off(node)
         _carried(node)
+        _told(node)
+        _taken_back(node)
     return found
 
 
@@ -104,8 +130,14 @@ def _written(node: Node) -> None:
     node.bring(an_indicator(modified=LATER, description="restated"), restate=True)
     node.bring(an_indicator(2, tlp="red", author=NORTH_ID, modified=LATER), into="techniques")
     node.bring(a_marking_definition(), into="techniques")
+    with node.database.writing() as tx:
+        quotas.allow(tx, "south", quotas.NEW, 100, actor="os:tester", now=node.now)
     node.bring(a_malware("theirs", tlp="green"), an_indicator(3, author=NORTH_ID, modified=LATER), by=IN)
     node.bring(a_malware("theirs", tlp="green"), by=IN)
+    node.bring(a_malware("theirs", tlp="green", modified=LATER, revoked=True), by=IN)
+    with node.database.reading() as tx:
+        quotas.standing(tx, node.link(IN), now=node.now)
+        quotas.held_back(tx)
     node.remove(an_id("indicator", 1))
     node.remove(ID, Versions())
 
@@ -144,6 +176,34 @@ def _posted(client: Client) -> None:
     client.get("/api/status/unknown/")
 
 
+def _looked_for(node: Node) -> None:
+    value_index.tend(node.door)
+    with node.database.reading() as tx:
+        finding.ids_of(tx, "198.51.100.3", limit=10)
+        for what in ("q-0000000000", "00000000-0000-4000-8000-000000000000", an_id("tool")):
+            finding.find(tx, node.door, what, limit=10)
+
+
+def _worked_off(node: Node) -> None:
+    names = ("tried", "mended", "left out")
+    node.bring(*(an_indicator(each, tlp="amber") for each in names), by=IN)
+    mended = an_indicator("mended", tlp="amber", description="mended")
+    with node.database.writing() as tx:
+        by_id = {one.stix_id: one for one in quarantine.entries(tx, links=[IN], reason="above_ceiling")}
+        tried, edited, left = (by_id[an_id("indicator", each)] for each in names)
+        how = {"actor": "person:op", "now": node.moment()}
+        worklist.retry(tx, node.door, [tried.entry], **how)
+        worklist.edit(tx, node.door, edited.entry, mended, reason="by phone", **how)
+        worklist.discard(tx, left.entry, reason="spam", **how)
+        quarantine.entries(tx, bodies=False)
+        quarantine.groups(tx)
+        brakes = replace(node.link(IN), stricter=Stricter(max_quarantine_objects=1))
+        aside = quarantine.Aside(tried.key, tried.body, "invalid", "")
+        quarantine.take(tx, brakes, tried.collection_id, [aside], arrival_id=1, now=node.now)
+    worklist.look(node.door, tried.entry, now=node.moment())
+    node.bring(an_indicator("mended", tlp="amber"), by=IN)
+
+
 def _carried(node: Node) -> None:
     node.served()
     node.served(bodies=False)
@@ -152,10 +212,48 @@ def _carried(node: Node) -> None:
         entries = quarantine.entries(tx)
         for entry in entries[:1]:
             catalog.lock(tx, entry.collection_id)
-            ingress.accept(tx, node.door, entry.entry, actor="person:op", reason="seen", now=node.moment())
+            worklist.accept(tx, node.door, entry.entry, actor="person:op", reason="seen", now=node.moment())
     ingress.afterwards(node.door, now=node.now)
     assert node.offered(OUT)
     retention.erase_due(node.door, now=node.now + 301 * retention.DAY)
+
+
+def _told(node: Node) -> None:
+    number = node.collection().collection_id
+    with node.database.writing() as tx:
+        vanished.note(tx, IN, [Key(ID, "2.1", 1, b"d")], now=node.now)
+        vanished.note(tx, IN, [], now=node.now)
+        vanished.of_id(tx, ID)
+        books_told.given(tx, OUT, books_told.START, 10)
+        assert books_told.received(tx, IN, number, books_told.START, 10, epoch="")[0]
+
+
+def _taken_back(node: Node) -> None:
+    order = Order("person:op", "wrong", NORTH_ID)
+    brought = node.admit(
+        an_indicator("wrong", tlp="green", author=NORTH_ID), an_ipv4("198.51.100.9", tlp="green")
+    )
+    wrong = [an_id("indicator", "wrong"), json.loads(an_ipv4("198.51.100.9"))["id"]]
+    with node.database.reading() as tx:
+        found = arrivals.find(tx, brought.arrival_id)
+        assert found is not None
+        assert set(taking_back.ids_of_arrival(tx, found)) == set(wrong)
+        chosen = taking_back.choose(tx, wrong)
+    taking_back.withdraw(node.door, chosen.targets, order, now=node.moment)
+    with node.database.writing() as tx:
+        said = withdrawals.Acknowledgement(wrong[0], "south", node.now, "person:op", "by telephone")
+        withdrawals.acknowledge(tx, [said])
+        acknowledging.standings(tx, node.door.links, withdrawals.newest(tx))
+        feed_rows.is_unconfirmed(tx, OUT, node.now)
+        feed_rows.confirm(tx, OUT, node.now)
+        withdrawals.lift(tx, wrong[1])
+    since = node.moment()
+    node.bring(a_malware("planted", tlp="green"), by=IN)
+    node.bring(a_malware("theirs", tlp="green", description="planted"), by=IN)
+    taken = compromise.take_out(
+        node.door, Suspect("south", since), actor="os:op", now=node.moment, step=lambda _: None
+    )
+    assert taken.out == {"indicators": 2}
 
 
 def read_whole(tx: Tx, said: Said) -> set[str]:

@@ -121,6 +121,10 @@ def some_facts(**changes: Any) -> Facts:
     return Facts(**{**values, **changes})
 
 
+UNLIMITED = {"max_new_in_per_day": 0, "max_new_bytes_in_per_day": 0, "max_quarantine_objects": 0}
+"""`stricter` of a partner that may bring as much as it likes in a day."""
+
+
 def toml_text(document: Mapping[str, object]) -> str:
     """A TOML text of tables, lists of tables, and plain values."""
     lines = [f"{key} = {_value(value)}" for key, value in document.items() if not _is_section(value)]

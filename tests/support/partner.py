@@ -208,12 +208,35 @@ class SimulatedPartner:
         if not self.can_read:
             return _error(403)
         wanted = asked.query.get("match[id]", [""])[0].split(",")
+        if wanted == [""]:
+            return self._whole_manifest(asked)
         found = [one for one in self.held if one.id in wanted]
         records = [
             {"id": one.id, "version": one.version or self.date(one.added), "date_added": self.date(one.added)}
             for one in found
         ]
         return _json({"objects": records} if records else {})
+
+    def _whole_manifest(self, asked: Asked) -> Canned:
+        """A page of it, as of the objects; versions as it prints them."""
+        found, start = self._after(asked), int(asked.query.get("next", ["0"])[0])
+        page = found[start : start + self.page_most]
+        more = start + self.page_most < len(found) or self.next_style in ("same", "endless", "empty")
+        dates = [self.date(one.added) for one in page]
+        records = [
+            {"id": one.id, "version": self.version(one) if one.version else date, "date_added": date}
+            for one, date in zip(page, dates, strict=True)
+        ]
+        words: dict[str, Any] = {"objects": records} if records and self.next_style != "empty" else {}
+        if more:
+            words |= {"more": True}
+        if more and self.next_style != "none":
+            words |= {"next": str(start + (0 if self.next_style == "same" else self.page_most))}
+        return _json(words)
+
+    def version(self, one: Held) -> str:
+        """A version as its manifest prints it: with as many digits as its dates."""
+        return self.date(parse_stix_time(one.version) // 1000)
 
     def _post(self, asked: Asked) -> Canned:
         if not self.can_write:
@@ -263,6 +286,7 @@ def simulated_partner(tls: ssl.SSLContext | None = None) -> Iterator[SimulatedPa
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or the body of each answer waits 40 ms for the client
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)

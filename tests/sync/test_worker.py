@@ -87,6 +87,34 @@ def test_one_failing_link_does_not_keep_the_others_back(north, west):
     assert [report.error is None for report in reports] == [False, True]
 
 
+def test_a_run_that_is_overtaken_keeps_the_reports_of_what_it_did(north, west):
+    """Another run takes the lease between the pull and the push of this one, which was late with it."""
+    usual = west.answer
+    west.hold(an_indicator())
+    north.bring(an_indicator("ours", tlp="green"))
+
+    def answer(asked):
+        if asked.path.count("/") == 4 and north.clock.now < NOON + MINUTE:
+            north.clock.now += 2 * MINUTE
+            with north.database.writing() as tx:
+                assert take_lease(tx, "partner:west", "another", now=north.clock())
+        return usual(asked)
+
+    west.answer = answer
+    pulled, pushed = sync_once(
+        north.door,
+        north.door.links,
+        lambda _name: north.client(),
+        holder="test",
+        now=north.clock,
+        pause=north.pause,
+    )
+
+    assert (pulled.link, pulled.moved, pulled.error) == ("west/indicators/in", 1, None)
+    assert (pushed.link, type(pushed.error)) == ("west/indicators/out", LockHeld)
+    assert west.posts() == []
+
+
 @dataclass
 class Running:
     """A worker in a thread of this test."""

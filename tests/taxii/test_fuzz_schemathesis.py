@@ -98,7 +98,7 @@ def described(node, who):
     for item in document["paths"].values():
         for operation in item.values():
             if who != "partner":  # from everybody else these are ignored, whatever stands in them
-                names = {f"#/components/parameters/{name}" for name in ("epoch", "terms", "batch")}
+                names = {f"#/components/parameters/{name}" for name in ("epoch", "terms", "batch", "have")}
                 operation["parameters"] = [one for one in operation["parameters"] if one["$ref"] not in names]
         if not FUZZ:
             item.pop("head", None)  # is GET without the body, also in the code

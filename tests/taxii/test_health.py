@@ -90,13 +90,6 @@ def test_a_file_that_cannot_be_written_makes_it_unready(node, monkeypatch):
     assert ask(node).json["reasons"] == ["read-only"]
 
 
-def test_a_standby_makes_it_unready(postgresql_database, tmp_path, monkeypatch):
-    node = a_served(postgresql_database, tmp_path)
-    monkeypatch.setattr(readiness, "_IN_RECOVERY", readiness.sa.text("select true"))
-
-    assert ask(node).json["reasons"] == ["read-only"]
-
-
 def test_a_full_disk_makes_it_unready(node, monkeypatch):
     monkeypatch.setattr(readiness, "LEAST_FREE", shutil.disk_usage(node.settings.data_dir).total * 2)
 

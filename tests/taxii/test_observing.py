@@ -221,6 +221,10 @@ def test_what_breaks_below_flask_is_an_error_resource_too(node, log):
 
     assert (found.status_code, found.content_type) == (500, MEDIA_TYPE)
     assert found.json["http_status"] == "500"
+    assert (found.headers["Cache-Control"], found.vary.to_header()) == (
+        "no-store",
+        "Accept, Accept-Encoding, Authorization",
+    )
     assert found.json["error_id"] == found.headers["X-Request-Id"] == log()[-1]["id"]
     assert CANARY not in found.text + json.dumps(log())
 

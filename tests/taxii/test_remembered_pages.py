@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 import sqlalchemy as sa
 
-from node.exchange import egress, ingress, quarantine, retention
+from node.exchange import egress, ingress, quarantine, retention, worklist
 from node.exchange.ingress import Source
 from node.store import catalog
 from node.store.catalog import Collection
@@ -176,7 +176,7 @@ def _accept(node: Node) -> None:
     with node.database.writing() as tx:
         (entry,) = quarantine.entries(tx)
         catalog.lock(tx, entry.collection_id)
-        ingress.accept(tx, node.door, entry.entry, actor="person:op", reason="looked at", now=node.moment())
+        worklist.accept(tx, node.door, entry.entry, actor="person:op", reason="looked at", now=node.moment())
     ingress.afterwards(node.door, now=node.now)
 
 
