@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from node.audit import log
-from node.exchange import due, placing, withdrawals
+from node.exchange import due, ledger, placing, withdrawals
 from node.exchange.door import Door
 from node.exchange.selection import Versions, chosen
 from node.sharing.admission import Flags, flags_of
@@ -75,6 +75,9 @@ def bury(
     """
     ids = sorted({row.stix_id for row in going})
     known = owners.owners(tx, ids)
+    buried = [(row, row.digest) for row in going]
+    if reason in (DELETED, ERASED):
+        buried += _other_texts(tx, door, collection, going)
     owners.bury(
         tx,
         [
@@ -83,13 +86,13 @@ def bury(
                 row.stix_id,
                 row.spec_version,
                 0 if row.versionless else row.version,
-                row.digest,
+                digest,
                 known[row.stix_id].owner if row.stix_id in known else "",
                 reason,
                 actor,
                 now,
             )
-            for row in going
+            for row, digest in buried
         ],
     )
     for row in going:
@@ -110,6 +113,23 @@ def bury(
             owners.drop_definition(tx, row.stix_id, row.origin, now=now)
             catalog.bump_markings(tx)
     due.note_removed(tx, door, collection, ids)
+
+
+def _other_texts(
+    tx: Tx, door: Door, collection: Collection, going: Sequence[Held]
+) -> list[tuple[Held, bytes]]:
+    """Other texts of the very versions that go, which partners brought here and which did not stand.
+
+    They are removed with the version: the next listing would otherwise store what was only kept out by ours.
+    """
+    rows = {(row.stix_id, row.spec_version, row.version): row for row in going if not row.versionless}
+    here = {link.name for link in door.links if link.collection == collection.alias}
+    return [
+        (rows[line[:3]], line.digest)
+        for lines in ledger.received(tx, {row.stix_id for row in going}).values()
+        for line in lines
+        if line.outcome == "variant" and line.link in here and line[:3] in rows
+    ]
 
 
 def undelete(tx: Tx, stix_id: str, *, actor: str, now: int) -> list[Tombstone]:

@@ -199,6 +199,13 @@ def _same_key_other_digest(
                 "In a joint room the held text of this version stands on both nodes; give the object a newer"
                 " `modified`.",
             )
+        if situation.owner == NOBODY and held.revoked and not theirs.revoked:
+            return _keep(
+                Outcome.REFUSED,
+                "revoked_stands",
+                "The held text of this version is revoked, and of a public object the revoked text stands on"
+                " every node.",
+            )
         return Verdict(Action.REPLACE, Outcome.RESTATED, "restated", "Restated by us.")
     if not by_link:
         return _keep(

@@ -137,3 +137,21 @@ def test_what_goes_below_the_last_gives_no_other_row_a_new_date(north: Node):
     last = north.last(ID).added
     north.remove(ID, Versions(first=True, last=False))
     assert north.last(ID).added == last
+
+
+def test_what_a_partner_brought_of_that_version_and_was_not_kept_is_removed_with_it(north: Node):
+    north.bring(FIRST)
+    other = an_indicator(tlp="green", description="theirs")
+    assert north.bring(other, by=IN) == ["variant"]
+    north.remove(ID)
+    assert north.bring(other, by=IN) == ["suppressed"]
+    assert north.held(ID) == []
+
+
+def test_control_without_that_the_next_listing_would_store_it(north: Node, monkeypatch):
+    monkeypatch.setattr(removal, "_other_texts", lambda *_arguments: [])
+    north.bring(FIRST)
+    other = an_indicator(tlp="green", description="theirs")
+    north.bring(other, by=IN)
+    north.remove(ID)
+    assert north.bring(other, by=IN) != ["suppressed"]

@@ -118,6 +118,24 @@ ROWS = {
         "refused",
         "version_exists",
     ),
+    "we restate nobody's": (
+        judged(RESTATE, a_version(digest=D2), held=HELD, owner=NOBODY),
+        "replace",
+        "restated",
+        "restated",
+    ),
+    "we restate nobody's, held revoked": (
+        judged(RESTATE, held=(REVOKED,), owner=NOBODY),
+        "keep",
+        "refused",
+        "revoked_stands",
+    ),
+    "we restate ours, held revoked": (
+        judged(RESTATE, held=(REVOKED,), owner=LOCAL),
+        "replace",
+        "restated",
+        "restated",
+    ),
     "an accepted text": (
         judged(ACCEPTED, a_version(digest=D2), held=HELD, owner=LOCAL),
         "replace",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 ONCE_FAILED = {
     824: "a worker ran in circles about a link that had failed before it was closed",
+    10921: "what a partner had brought of a deleted version, and was not kept, came in when listed again",
+    10045: "a revoked text of a public object was restated as not revoked, and came back when listed again",
     5020: "what other software had refused as too much went out in halves that were not judged again",
 }
 
