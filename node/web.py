@@ -12,6 +12,7 @@ Writes  rows for new links; a new history, with every link paused, when the data
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import resource
@@ -56,6 +57,8 @@ KEPT_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 ANNOUNCED = "STIXNODE_ANNOUNCED"
 START_TRIES, START_PAUSE = 600, 0.05
 ORPHAN_SECONDS = 0.5
+
+_log = logging.getLogger(__name__)
 
 _BEGIN_KEY = re.compile(r"-----BEGIN ([A-Z ]*)PRIVATE KEY-----")
 _LOGGING = {
@@ -143,7 +146,7 @@ def open_database(settings: Settings) -> Database:
 def prepare(settings: Settings, database: Database) -> Door:
     """The door, with a row for each link; a database that went back begins a new history first."""
     migrate.check_current(database)
-    highwater.recover(
+    found = highwater.recover(
         database,
         settings.data_dir,
         now=clock.now(),
@@ -151,6 +154,8 @@ def prepare(settings: Settings, database: Database) -> Door:
         new_secret=lambda: secrets.token_bytes(32),
         then=lambda tx, found: _pause_all(tx, settings, found),
     )
+    if found.new_history:
+        _log.warning("the database began a new history, and every link is paused; see: stixnode status")
     database.retrying(lambda tx: links.ensure(tx, settings.links))
     return Door(
         database=database,

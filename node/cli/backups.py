@@ -103,8 +103,9 @@ def restore(
         made = restoring.restored(wish, environ=os.environ, actor=f"os:{os_name()}", now=clock.now())
     manifest, config = made.manifest, made.config
     objects = sum(each.objects for each in manifest.collections)
+    taken = clock.local_time(clock.parse_taxii_time(manifest.taken), "UTC")
     out.line(f"restored {config}")
-    out.line(f"         {manifest.node} with {amount(objects, 'object')} as of {manifest.taken}")
+    out.line(f"         {manifest.node} with {amount(objects, 'object')} as of {taken}")
     out.line(f"         database {made.database}")
     out.line("         a new history of every collection; every link is paused")
     for note in made.notes:

@@ -47,8 +47,8 @@ def look(config: str | None, *, now: int, reading: Progress | None = None) -> It
     except NodeError as cause:
         yield _fault("configuration", cause)
         return
-    name = f"{settings.node.name}, {len(settings.partners)} partners, {len(settings.links)} links"
-    yield Finding("configuration", f"{settings.path}: {name}")
+    with_whom = f"{amount(len(settings.partners), 'partner')}, {amount(len(settings.links), 'link')}"
+    yield Finding("configuration", f"{settings.path}: {settings.node.name}, {with_whom}")
     yield from _agreements(settings, now)
     yield from look_at_files(settings, now=now)
     try:

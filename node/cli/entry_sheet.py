@@ -99,6 +99,9 @@ def _print_beside(context: Context, beside: Beside) -> None:
     out = context.out
     which = "this very version, with other content" if beside.same else "another version"
     out.line()
+    if beside.same and not beside.others:
+        out.line(f"Held here is this very text: {beside.version}; the object is {beside.owner}.")
+        return
     out.line(f"Held here is {which}: {beside.version}; the object is {beside.owner}. They differ in")
     rows = [
         (each.name, each.ours or "(not there)", each.theirs or "(not there)")

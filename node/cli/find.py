@@ -53,6 +53,8 @@ def find(context: Context, what: str, limit: int) -> int:
     Values are compared whole. Ends with 0 also when nothing is found; the summary of --json counts.
     """
     out = context.out
+    if not what.strip():
+        raise UsageError("Nothing was named to look for.", remedy="Give a value, a name, an id or an entry.")
     _catch_up(context)
     with context.database.reading() as tx:
         found = finding.find(tx, context.door, what, limit=limit)

@@ -112,7 +112,7 @@ def show_run(context: Context, run: str) -> int:
     out.line(f"{one.name}  {one.link}  {WORDS[one.kind]}  {context.local(one.started)}, {span}")
     out.line(f"  {_counted(one) or 'no object'}")
     requests = f"{amount(one.requests, 'request')}, {one.bytes:,} bytes of body"
-    out.line(f"  {amount(one.pages, _page(one))}, {requests}" if one.requests else "  nothing was asked")
+    out.line(f"  {amount(one.pages, *_page(one))}, {requests}" if one.requests else "  nothing was asked")
     if one.arrivals:
         out.line(f"  arrival {', '.join(map(arrivals.name_of, one.arrivals))}")
     if one.reason:
@@ -223,8 +223,8 @@ def _word(one: Run) -> str:
     return _ENDS.get(one.reason, one.reason.replace("_", " with "))
 
 
-def _page(one: Run) -> str:
-    return "batch" if one.kind in ("push", "bring") else "page"
+def _page(one: Run) -> tuple[str, str]:
+    return ("batch", "batches") if one.kind in ("push", "bring") else ("page", "pages")
 
 
 def _following(one: Run) -> list[str]:

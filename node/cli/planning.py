@@ -247,6 +247,8 @@ def _grouped(link: Link, found: Plan, config: str | None) -> Iterator[str]:
             remedy = quotas.remedy(reason, link.partner, len(steps), aside=False) or steps[0].remedy
             if remedy:
                 yield f"    {with_config(remedy, config)}"
+            if reason == quotas.DAILY_LIMIT and not found.complete:
+                yield f"    Not all was looked at: ask {link.partner} how many it brings, and allow those."
             names = ", ".join(step.stix_id for step in steps[:EXAMPLES])
             yield f"    {names}{' ...' if len(steps) > EXAMPLES else ''}"
         rest = sum(map(len, groups[MOST_GROUPS:]))

@@ -17,7 +17,7 @@ from node.cli.context import Context, with_context
 from node.cli.entry_sheet import field_of, print_entry
 from node.cli.excerpts import excerpt
 from node.cli.exits import DONE, INCOMPLETE, LATER, most_serious
-from node.cli.printing import ago, amount
+from node.cli.printing import ago, amount, with_config
 from node.errors import InvalidObject, NodeError, UsageError
 from node.exchange import ingress, worklist
 from node.exchange import quarantine as book
@@ -308,7 +308,8 @@ def _tell_tried(context: Context, tried: Sequence[Tried], links: dict[str, str])
     out.line(", ".join(f"{number:,} {what}" for what, number in became.items()) or "Nothing waits.")
     cures = Counter((each.reason, worklist.cure(each.reason, links[each.entry])) for each in stay)
     for (reason, sentence), number in cures.most_common():
-        out.line(f"  {reason} ({number:,}): {sentence or 'see: stixnode quarantine show ENTRY'}")
+        cure = sentence.replace(" N, ", f" {number}, ") or "see: stixnode quarantine show ENTRY"
+        out.line(f"  {reason} ({number:,}): {with_config(cure, context.asked.config)}")
     out.next(f"stixnode quarantine show {stay[0].entry}" if stay else "stixnode status")
     return out.summary(INCOMPLETE if stay else DONE, tried=len(tried), waits=len(stay))
 

@@ -53,8 +53,9 @@ class _Done:
 def reconcile(context: Context, link: str, repair: bool, yes: bool) -> int:
     """Compare what was given with what arrived, by the books of both sides.
 
-    LINK is a partner, a flow or a link: south, south/indicators or south/indicators/out. Nothing is changed
-    without --repair. Another stixnode is asked for its books, other software for its manifest.
+    LINK is a partner, a flow or a link: south, south/indicators or south/indicators/out. Without --repair
+    nothing is changed, but that what other software lists no more is marked. Another stixnode is asked for
+    its books, other software for its manifest.
 
     Exit code 0: all the same, or explained; 10: something differs; 6: too much has vanished there at once, or
     the link is closed; 5: the partner gave no whole answer.

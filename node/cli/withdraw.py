@@ -41,7 +41,7 @@ _HOW = {
     "notice": "a note; the object is not ours",
 }
 _NOW = {"revoked": "revoked", "buried": "removed", "notice": "a note"}
-_DONE = {"revoked": "revoked", "buried": "removed here and told by a note", "notice": "told by a note"}
+_DONE = {"revoked": "revoked", "buried": "removed here, and a note written", "notice": "told of in a note"}
 
 
 class _Withdraw(Group):
@@ -70,7 +70,7 @@ def withdraw() -> None:
 
 @withdraw.command("", cls=_Objects)
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--value", metavar="VALUE", help="Every object of ours and others that names this value.")
+@click.option("--value", metavar="VALUE", help="Every object whose newest version names this value.")
 @click.option("--batch", metavar="ARRIVAL", help="What one arrival brought, such as a-0017; import names it.")
 @click.option(
     "--file", type=click.File("rb"), help="Ids, one a line, or a bundle, envelope or lines of objects."
@@ -155,7 +155,13 @@ def list_withdrawals(context: Context, late: bool, limit: int) -> int:
     out, now = context.out, clock.now()
     hours = owed.hours_of(context.settings.partners)
     with context.database.reading() as tx:
-        found = acknowledging.standings(tx, context.door.links, withdrawals.newest(tx, limit=limit))
+        # What is overdue is old: it is looked for among all, and not among the newest.
+        known = withdrawals.newest(tx, limit=owed.NEWEST if late else limit)
+        found = [
+            one
+            for start in range(0, len(known), owed.AT_ONCE)
+            for one in acknowledging.standings(tx, context.door.links, known[start : start + owed.AT_ONCE])
+        ]
     chosen: list[tuple[Standing, list[Told]]] = []
     owing: Counter[str] = Counter()
     for one in found:
@@ -163,7 +169,7 @@ def list_withdrawals(context: Context, late: bool, limit: int) -> int:
         owing.update(each.partner for each in behind)
         if behind or not late:
             chosen.append((one, behind if late else list(one.told)))
-        _record(context, one, behind)
+            _record(context, one, behind)
     rows = [row for one, told in chosen for row in _rows(one, told, now)]
     out.table(("OBJECT", "WITHDRAWN", "HOW", "LINK", "STATE"), rows[: 2 * SHOWN])
     if len(rows) > 2 * SHOWN:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
+import shlex
 from typing import BinaryIO
 
 from node.cli.context import Context
 from node.cli.importing import LONGEST_BYTES, chunks
 from node.errors import InvalidObject, UsageError
-from node.exchange import arrivals, finding, taking_back, value_index
+from node.exchange import arrivals, taking_back, value_index
 from node.stix.decoding import ID, readable_header
 from node.stix.envelope import split_stream
 
-MOST = 100_000
 _PEEKED = 64
 
 
@@ -49,12 +49,14 @@ def chosen_ids(
 
 
 def _naming(context: Context, value: str) -> list[str]:
-    value_index.catch_up(context.door)
-    with context.database.reading() as tx:
-        found = finding.ids_of(tx, value, limit=MOST)
+    """Objects whose newest version names it: one that was put right since is not withdrawn for ever."""
+    if ID.fullmatch(value.strip()):
+        return [value.strip()]
+    found = value_index.ids_naming(context.door, value)
     if not found:
         raise UsageError(
-            f"Nothing here names {value!r}.", remedy=f"Look for it in other words: stixnode find {value}"
+            f"The newest version of nothing here names {value!r}.",
+            remedy=f"See what older versions and the quarantine have: stixnode find {shlex.quote(value)}",
         )
     return found
 

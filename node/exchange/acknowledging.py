@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from node.exchange import feed_rows, ledger, readership, withdrawals
 from node.exchange.readership import Given
 from node.exchange.withdrawals import Acknowledgement, Withdrawal
+from node.sharing.agreements import type_allowed
 from node.sharing.links import Link
 from node.store import objects
 from node.store.database import Tx
@@ -130,6 +131,8 @@ def _state(tx: Tx, link: Link | None, name: str, carrier: str, rows: Sequence[Gi
         lines = [line for line in ledger.withheld(tx, name, [carrier]) if line.reason != "withdrawn"]
         if lines:
             return True, f"cannot go: {lines[-1].reason}; tell them otherwise"
+        if carrier.startswith("note--") and not type_allowed(link.terms.types, "note", False):
+            return True, "cannot go: the flow carries no notes; tell them otherwise"
         return True, "not offered yet; the next round does it"
     fetched = link.carrier == "them"
     if row.state == feed_rows.SETTLED:

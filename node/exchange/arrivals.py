@@ -33,9 +33,10 @@ _SINCE = sa.text(
     "select arrival_id, at, kind, collection_id, link, actor, source, counts from arrival where"
     " link = :link and at >= :since order by at"
 )
-_BEFORE = sa.text(
+# A pull alone takes more than one transaction, and a link has one at a time.
+_PULL_BEFORE = sa.text(
     "select arrival_id, at, kind, collection_id, link, actor, source, counts from arrival where"
-    " link = :link and at < :since order by at desc limit 1"
+    " link = :link and at < :since and kind = 'pull' order by at desc limit 1"
 )
 _NAME = re.compile(r"a-0*([0-9]{1,18})", re.ASCII)
 
@@ -95,8 +96,10 @@ def recent(tx: Tx, limit: int = 50) -> list[Arrival]:
 
 
 def since(tx: Tx, link: str, moment: int) -> list[Arrival]:
-    """What a link brought since a moment, and the one before, which may have been under way then."""
-    return [_arrival(row) for each in (_BEFORE, _SINCE) for row in tx.rows(each, link=link, since=moment)]
+    """What a link brought since a moment, and the last pull before, which may have been under way then."""
+    return [
+        _arrival(row) for each in (_PULL_BEFORE, _SINCE) for row in tx.rows(each, link=link, since=moment)
+    ]
 
 
 def name_of(arrival_id: int) -> str:

@@ -5,9 +5,9 @@ the very link, as a walk in bounded steps: first the sums of 256 buckets, then t
 
 Rule    Of what a partner brought us it learns what the status of a push would tell it, and no more: taken,
         set aside or refused; and `missing` or `differs`, when what we took was lost or changed here without
-        a reason, which nothing but damage does. Of what it was given it learns the keys of what stands in
-        its feed; of what was taken out of it, or was not brought to it yet, a mark that only who has the
-        bytes can match.
+        a reason, which nothing but damage does. A text that a person here corrected it never brought. Of
+        what it was given it learns the keys of what stands in its feed; of what was taken out of it, or was
+        not brought to it yet, a mark that only who has the bytes can match.
 
 Order   lines come by the moment of the ledger, or the position in the feed; a line that changes during a walk
         comes again at its end, so none is missed
@@ -59,6 +59,7 @@ _LETTERS = {
     Word.MISSING: "m",
     Word.DIFFERS: "m",
 }
+_DECIDED = ("discarded", "edited")
 _FEED_WORDS = {
     feed_rows.OFFERED: Word.WAITING,
     feed_rows.SENT: Word.GIVEN,
@@ -132,9 +133,9 @@ _REPLACED = spelled(
     " join object_history h on h.collection_id = :c and h.stix_id = j.id",
 )
 _SET_ASIDE = spelled(
-    "select q.stix_id, q.digest, q.state from json_each(:ids) j cross join quarantine q"
+    "select q.stix_id, q.digest, q.state, q.edited is not null from json_each(:ids) j cross join quarantine q"
     " indexed by quarantine_key where q.link = :link and q.stix_id = j.value",
-    "select q.stix_id, q.digest, q.state from unnest(cast(:ids as text[])) j(id)"
+    "select q.stix_id, q.digest, q.state, q.edited is not null from unnest(cast(:ids as text[])) j(id)"
     " join quarantine q on q.link = :link and q.stix_id = j.id",
 )
 
@@ -209,7 +210,8 @@ def received(
 ) -> tuple[list[Line], Place | None]:
     """What the ledger says of what came by an incoming link, after a place; and where to go on.
 
-    What nobody could read an id of is left out: neither side could find it in its books.
+    What nobody could read an id of is left out: neither side could find it in its books. So is what a
+    person here put in the place of a text that came, since nobody ever brought that.
 
     Args:
         tx: A reader.
@@ -237,7 +239,8 @@ def received(
     known = [
         row
         for row in rows
-        if not row[1].startswith(UNREADABLE) and (buckets is None or bucket_of(row[1]) in buckets)
+        if not (row[1].startswith(UNREADABLE) or row[6] == ledger.EDITED)
+        and (buckets is None or bucket_of(row[1]) in buckets)
     ]
     return _judged(tx, link, collection_id, known, epoch), onward
 
@@ -274,7 +277,7 @@ class _Absent:
         replaced = tx.rows(_REPLACED, ids=wanted, c=collection_id) if ids else []
         self._replaced = {(row[0], bytes(row[1])) for row in replaced}
         aside = tx.rows(_SET_ASIDE, ids=wanted, link=link) if ids else []
-        self._aside = {(row[0], bytes(row[1])): str(row[2]) for row in aside}
+        self._aside = {(row[0], bytes(row[1])): "edited" if row[3] else str(row[2]) for row in aside}
         stones = owners.tombstones(tx, collection_id, ids)
         self._buried = {(stone.stix_id, stone.digest) for each in stones.values() for stone in each}
         lines = ledger.received(tx, ids)
@@ -285,7 +288,7 @@ class _Absent:
         name = (key.stix_id, key.digest)
         state = self._aside.get(name, "")
         if outcome == "quarantined":
-            return Word.SET_ASIDE, "discarded" if "discarded" in (state, reason) else "set_aside"
+            return Word.SET_ASIDE, next((each for each in _DECIDED if each in (state, reason)), "set_aside")
         if outcome == "refused":
             return Word.REFUSED, "refused"
         if name in self._buried or outcome == "suppressed":

@@ -9,6 +9,7 @@ A marking-definition stays one: it says nothing but what its objects said.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 from node.exchange.door import Door
 from node.exchange.feed_rows import FeedRow
@@ -36,7 +37,26 @@ _AUTHORS_STANDING = spelled(
 )
 
 
-def named_by_standing(tx: Tx, link: Link, ids: Collection[str], standing: Iterable[FeedRow]) -> set[str]:
+class Earlier(NamedTuple):
+    """What earlier steps of a preview examined, and who the authors are of what they let go.
+
+    Nothing of it was written, so the feed still shows those ids as they stood before.
+    """
+
+    ids: Collection[str] = ()
+    authors: Collection[str] = ()
+
+
+NOTHING_EARLIER = Earlier()
+
+
+def named_by_standing(
+    tx: Tx,
+    link: Link,
+    ids: Collection[str],
+    standing: Iterable[FeedRow],
+    earlier: Earlier = NOTHING_EARLIER,
+) -> set[str]:
     """Which of some ids are companions of what stands in a feed beside them.
 
     Organisations are few and change seldom, so this may walk the feed, once for all of them.
@@ -46,10 +66,12 @@ def named_by_standing(tx: Tx, link: Link, ids: Collection[str], standing: Iterab
         link: The outgoing link.
         ids: What is examined; whether it names one another is for the caller to see.
         standing: The rows of these ids that stand in the feed.
+        earlier: Of a preview.
     """
     found = {row.stix_id for row in standing if row.companion and row.stix_id.startswith(DEFINITION)}
     held = objects.held_by_ids(tx, [stix_id for stix_id in ids if stix_id.startswith(IDENTITY)])
     authors = sorted(stix_id for stix_id, rows in held.items() if any(row.organisation for row in rows))
+    found.update(set(authors) & set(earlier.authors))
     if authors:
         found.update(
             author
@@ -57,7 +79,7 @@ def named_by_standing(tx: Tx, link: Link, ids: Collection[str], standing: Iterab
                 _AUTHORS_STANDING,
                 link=link.name,
                 authors=tx.listed(authors),
-                besides=tx.listed(sorted(ids)),
+                besides=tx.listed(sorted({*ids, *earlier.ids})),
             )
         )
     return found

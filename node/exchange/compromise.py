@@ -6,7 +6,7 @@ Rule    Nothing is lost and nothing comes again by itself: the bytes wait in the
         stays. The transactions take a thousand ids each, and a run that was cut short is finished by the
         same command: what is out already is not found again.
 
-        A row came since the moment when its arrival began since then; of the arrival that was under way at
+        A row came since the moment when its arrival began since then; of the pull that was under way at
         the moment, when its date is later. A row that took a new date meanwhile may so be one too many: it
         waits for a person, who lets it in again.
 
@@ -125,7 +125,7 @@ def take_out(
 
 
 def _arrivals(tx: Tx, suspect: Suspect) -> dict[int, Arrival]:
-    """The arrivals of a partner's links since the moment, and of each link the one before.
+    """The arrivals of a partner's links since the moment, and of each link the last pull before.
 
     What a person let in again, and what an earlier run put back, is not asked about once more.
     """

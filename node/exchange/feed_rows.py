@@ -83,6 +83,10 @@ _AFTER = sa.text(
     f"select {_ROW} from feed_row f where f.link = :link and f.offered_at > :after and f.state < 9"
     " order by f.offered_at limit :n"
 )
+_LATEST = sa.text(
+    f"select {_ROW} from feed_row f where f.link = :link and f.offered_at > :after and f.state < 9"
+    " order by f.offered_at desc limit :n"
+)
 _TO_SEND = sa.text(
     f"select {_ROW} from feed_row f where f.link = :link and f.state < 2 order by f.offered_at limit :n"
 )
@@ -193,6 +197,11 @@ def save(tx: Tx, one: Feed) -> None:
 def after(tx: Tx, link: str, position: int, limit: int) -> list[FeedRow]:
     """Rows that stand in the feed after a position, in order."""
     return [_row(row) for row in tx.rows(_AFTER, link=link, after=position, n=limit)]
+
+
+def latest(tx: Tx, link: str, position: int, limit: int) -> list[FeedRow]:
+    """The last rows that stand in the feed after a position, the newest first."""
+    return [_row(row) for row in tx.rows(_LATEST, link=link, after=position, n=limit)]
 
 
 def to_send(tx: Tx, link: str, limit: int, *, hurry: bool = False) -> list[FeedRow]:

@@ -180,12 +180,19 @@ def window_of(tx: Tx, collection: Collection, examined: int, due: Sequence[str])
 
 
 def decide_ids(
-    tx: Tx, door: Door, link: Link, collection: Collection, ids: Sequence[str], *, now: int
+    tx: Tx,
+    door: Door,
+    link: Link,
+    collection: Collection,
+    ids: Sequence[str],
+    *,
+    now: int,
+    earlier: companions.Earlier = companions.NOTHING_EARLIER,
 ) -> list[Decided]:
     """Every row of the given ids with its decision; companions of what may go stand before it."""
     here = collection.collection_id
     standing = {row.key: row for row in feed_rows.by_ids(tx, link.name, ids) if row.state != feed_rows.OUT}
-    accompanies = companions.named_by_standing(tx, link, ids, standing.values())
+    accompanies = companions.named_by_standing(tx, link, ids, standing.values(), earlier)
     rows = objects.bodies_by_ids(tx, here, ids)
     # A companion may stand here from another collection; what is none stands by its own collection alone.
     held_here = {key_of(one.held) for one in rows}

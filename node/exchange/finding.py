@@ -33,6 +33,7 @@ from node.store.owners import Tombstone
 MOST_ENTRIES = 10_000
 """Entries of the quarantine in each state whose bodies are searched, the newest."""
 SEARCHED = ("waiting", "discarded")
+SEARCHED_AT_ONCE = 100
 LABEL = 80
 
 Item = TypeVar("Item")
@@ -62,7 +63,11 @@ _ENTRIES_OF = spelled(
     " (select * from quarantine e where e.link = l.name and e.stix_id = j.id offset 0) q",
 )
 _NEWEST_ENTRIES = sa.text(
-    f"select {_COLUMNS} from quarantine q where q.state = :state order by q.at desc limit :n"
+    "select q.entry from quarantine q where q.state = :state order by q.at desc limit :n"
+)
+_BY_NAMES = spelled(
+    f"select {_COLUMNS} from json_each(:entries) j cross join quarantine q on q.entry = j.value",
+    f"select {_COLUMNS} from quarantine q where q.entry = any(cast(:entries as text[]))",
 )
 _BY_NAME = sa.text(f"select {_COLUMNS} from quarantine q where q.entry = :entry")
 _STATUS = sa.text("select account, at, body from status where status_id = :id")
@@ -162,7 +167,7 @@ def find(tx: Tx, door: Door, what: str, *, limit: int) -> Finding:
     search = rows_naming(tx, what)
     entries, all_searched = _entries_naming(tx, forms(what))
     ids = list(
-        dict.fromkeys([*(one.row.held.stix_id for one in search.rows), *(entry.stix_id for entry in entries)])
+        dict.fromkeys([*(one.row.stix_id for one in search.rows), *(entry.stix_id for entry in entries)])
     )
     return Finding(
         "value",
@@ -181,7 +186,7 @@ def ids_of(tx: Tx, what: str, *, limit: int) -> list[str]:
     if ID.fullmatch(what.strip()):
         return [what.strip()]
     found = dict.fromkeys(
-        one.row.held.stix_id for one in rows_naming(tx, what, at_most=max(AT_ONCE, 4 * limit)).rows
+        one.row.stix_id for one in rows_naming(tx, what, at_most=max(AT_ONCE, 4 * limit)).rows
     )
     found |= dict.fromkeys(entry.stix_id for entry in _entries_naming(tx, forms(what))[0])
     return list(found)[:limit]
@@ -304,10 +309,13 @@ def _entries_naming(tx: Tx, wanted: frozenset[str]) -> tuple[list[SetAside], boo
     found: list[SetAside] = []
     complete = True
     for state in SEARCHED:
-        rows = tx.rows(_NEWEST_ENTRIES, state=state, n=MOST_ENTRIES + 1)
-        complete &= len(rows) <= MOST_ENTRIES
-        found += [one for row in rows[:MOST_ENTRIES] if naming((one := SetAside._make(row)).body, wanted)]
-    return found, complete
+        names = [row[0] for row in tx.rows(_NEWEST_ENTRIES, state=state, n=MOST_ENTRIES + 1)]
+        complete &= len(names) <= MOST_ENTRIES
+        for start in range(0, min(len(names), MOST_ENTRIES), SEARCHED_AT_ONCE):
+            part = names[start : min(start + SEARCHED_AT_ONCE, MOST_ENTRIES)]
+            rows = map(SetAside._make, tx.rows(_BY_NAMES, entries=tx.listed(part)))
+            found += [one for one in rows if naming(one.body, wanted)]
+    return sorted(found, key=lambda one: -one.at), complete
 
 
 def _by_id(items: Iterable[Item], id_of: Callable[[Item], str]) -> dict[str, list[Item]]:

@@ -5,8 +5,9 @@ Rule    An object is counted in the transaction that stores, settles, withholds 
         merely listed again, or fetched again.
 
         A run is entered when something moved, was set aside or failed. The same end again is one row with
-        a count, and what a partner does within a minute is one visit; so neither a partner that is away
-        for a week nor one that fetches a page a second fills the books. The newest thousand of a link are
+        a count, unless the link was well in between for longer than an hour; and what a partner does
+        within a minute is one visit. So neither a partner that is away for a week nor one that fetches
+        a page a second fills the books. The newest thousand of a link are
         kept, for ninety days.
 
         Runs and totals are the last rows that a transaction touches, runs before totals and totals in
@@ -46,6 +47,7 @@ RECEIVED = (
 CONSIDERED = ("sent", "unchanged", "withheld", "held", "failed", "unconfirmed")
 MOVED = ("stored", "restated", "quarantined", "sent", "failed", "offered")
 _VISITS = ("offer", "fetch", "bring")
+_SAME_OUTAGE = 3_600 * MICROSECONDS
 _SAME_VISIT, _LONGEST_VISIT = 60 * MICROSECONDS, 3_600 * MICROSECONDS
 _NAME = re.compile(r"r-0*([1-9][0-9]{0,17})")
 _MOST_TEXT = 500
@@ -150,11 +152,18 @@ def count(tx: Tx, link: str, counts: Mapping[str, int], *, now: int) -> None:
     tx.many(_COUNT, [{"link": link, "day": day, "counter": name, "number": number} for name, number in rows])
 
 
-def enter(tx: Tx, run: Run) -> None:
-    """Enter a run; one that came out as the last of its kind, or goes on where that ended, is added to it."""
+def enter(tx: Tx, run: Run, *, well_at: int = 0) -> None:
+    """Enter a run; one that came out as the last of its kind, or goes on where that ended, is added to it.
+
+    Args:
+        tx: The transaction that does what is told.
+        run: Without a number.
+        well_at: When the link last ended a round well, of which no run need tell; 0 when that says nothing.
+    """
     row = tx.row(_LAST, link=run.link, kind=run.kind)
     last = None if row is None else _run(row)
-    if last is not None and _same_again(last, run):
+    over = last is not None and last.ended < well_at and run.started - last.ended > _SAME_OUTAGE
+    if last is not None and not over and _same_again(last, run):
         tx.run(_CHANGE, **_values(run._replace(number=last.number, times=last.times + run.times)))
     elif last is not None and _goes_on(last, run):
         tx.run(_CHANGE, **_values(_joined(last, run)))

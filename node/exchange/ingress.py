@@ -315,6 +315,7 @@ def _enter(
     lines: list[ReceivedLine] = []
     counts: Counter[str] = Counter()
     lawful: list[Key] = []
+    edited = _edited(tx, items, source)
     aside: list[quarantine.Aside] = []
     for item in items:
         verdict = item.verdict
@@ -324,7 +325,7 @@ def _enter(
         if item.fault and not reason and outcome is not Outcome.REFUSED:
             # A collection that asks for structure alone keeps what fails the schemas, and says so.
             reason, message = "flagged", f"flagged: {item.fault}"
-        if source.kind == "edit" and verdict.action in (Action.STORE, Action.REPLACE):
+        if item.key in edited and verdict.action in (Action.STORE, Action.REPLACE):
             reason, message = ledger.EDITED, "corrected here"
         if link is not None:
             if verdict.action is Action.SET_ASIDE:
@@ -347,6 +348,18 @@ def _enter(
     quarantine.close(tx, lawful, now=now)
     arrivals.add_counts(tx, arrival_id, counts)
     return AdmitReport(results, counts, arrival_id)
+
+
+def _edited(tx: Tx, items: list[_Item], source: Source) -> set[Key]:
+    """What a person here wrote, now or before it was taken out: it never becomes the partner's own."""
+    keys = {item.key for item in items}
+    if source.link is None or source.kind not in ("edit", "accept", "retry", "restore"):
+        return set()
+    if source.kind == "edit":
+        return keys
+    rows = ledger.received(tx, {key.stix_id for key in keys}).values()
+    lines = [line for each in rows for line in each if line.link == source.link.name]
+    return {Key(*line[:4]) for line in lines if line.reason == ledger.EDITED}
 
 
 def _flow_number(tx: Tx, link: Link) -> int:

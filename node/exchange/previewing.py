@@ -9,9 +9,11 @@ Reads   what `feeds` reads. Writes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from node.exchange import feed_rows, feeds
+from node.exchange.companions import Earlier
 from node.exchange.door import Door
 from node.exchange.feed_rows import OUT, Feed
 from node.exchange.feeds import WINDOW, Decided, key_of
@@ -58,11 +60,12 @@ def preview(tx: Tx, door: Door, link: Link, *, now: int, at_most: int = 100_000)
     state = feed_rows.feed(tx, link.name) or Feed(link.name, collection.collection_id, 0, 0, "", b"")
     state = feeds.renewed(state, link, collection)
     found: dict[Key, Step] = {}
+    past = _Past()
     due, complete = feed_rows.due(tx, link.name), False
     while len(found) < at_most and not complete:
         window = feeds.window_of(tx, collection, state.examined, due[:WINDOW])
         due = due[WINDOW:]
-        _merge(found, _examined(tx, door, link, collection, window.ids, now=now))
+        _merge(found, _examined(tx, door, link, collection, window.ids, past, now=now))
         state, complete = state._replace(examined=window.examined), window.complete
     return list(found.values()), complete
 
@@ -71,9 +74,25 @@ def preview_of(tx: Tx, door: Door, link: Link, ids: Sequence[str], *, now: int) 
     """The same for all versions of some ids, whether or not they are due."""
     collection = feeds.collection_of(tx, link)
     found: dict[Key, Step] = {}
+    past = _Past()
     for start in range(0, len(ids), WINDOW):
-        _merge(found, _examined(tx, door, link, collection, ids[start : start + WINDOW], now=now))
+        _merge(found, _examined(tx, door, link, collection, ids[start : start + WINDOW], past, now=now))
     return list(found.values())
+
+
+@dataclass(slots=True)
+class _Past:
+    """The windows before this one: an advance would have written what they decided."""
+
+    ids: set[str] = field(default_factory=set)
+    authors: set[str] = field(default_factory=set)
+
+    def add(self, ids: Iterable[str], decided: Iterable[Decided]) -> None:
+        self.ids.update(ids)
+        for one in decided:
+            author = one.held.created_by
+            if one.decision.allowed and not one.companion and author not in (None, one.held.stix_id):
+                self.authors.add(author)
 
 
 def _merge(found: dict[Key, Step], more: Iterable[tuple[Key, Step]]) -> None:
@@ -83,10 +102,12 @@ def _merge(found: dict[Key, Step], more: Iterable[tuple[Key, Step]]) -> None:
 
 
 def _examined(
-    tx: Tx, door: Door, link: Link, collection: Collection, ids: Sequence[str], *, now: int
+    tx: Tx, door: Door, link: Link, collection: Collection, ids: Sequence[str], past: _Past, *, now: int
 ) -> Iterator[tuple[Key, Step]]:
     moment = max(now, collection.last_added)
-    decided = feeds.decide_ids(tx, door, link, collection, ids, now=moment)
+    earlier = Earlier(past.ids, past.authors)
+    decided = feeds.decide_ids(tx, door, link, collection, ids, now=moment, earlier=earlier)
+    past.add(ids, decided)
     rows = feed_rows.by_ids(tx, link.name, {*ids, *(one.held.stix_id for one in decided)})
     standing = {row.key: row for row in rows if row.state != OUT}
     examined = set(ids)

@@ -13,15 +13,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from node.errors import InvalidObject
+from node.errors import InvalidObject, Refused
 from node.exchange.door import Door
 from node.stix.values import Named, forms, named_values
 from node.store import catalog, objects, values
 from node.store.database import Tx, spelled
-from node.store.objects import HeldBody
+from node.store.objects import Held, HeldBody
 from node.store.values import Line
 
-CHUNK = 2_000
+CHUNK = 100
+"""Rows that are read at once, with their bodies: each may have a megabyte."""
+MOST_LINES, MOST_ROWS = 20_000, 2_000
+"""Of so many the lines are written together: an object may name thousands of values."""
 AT_ONCE = 5_000
 """Rows that may name a value and are looked at, the newest, where the caller sets no bound."""
 SWEPT = 20_000
@@ -39,7 +42,7 @@ _IDS_AT = spelled(
 class Naming(NamedTuple):
     """A row that names what was looked for, and how."""
 
-    row: HeldBody
+    row: Held
     named: tuple[Named, ...]
 
 
@@ -72,20 +75,44 @@ def catch_up(door: Door, *, at_most: int | None = None, step: Callable[[int], No
         collections, marks = catalog.collections(tx), values.marks(tx)
     for collection in collections:
         number, mark = collection.collection_id, marks.get(collection.collection_id, -1)
+        waiting = _Waiting(door, number)
         while mark < collection.last_added and (at_most is None or done < at_most):
             with door.database.reading() as tx:
                 rows = objects.all_after(tx, number, mark, CHUNK)
-            # What was given before the look at the collection is there; what came later is met next time.
-            last = rows[-1].held.added if rows else 0
-            mark = last if len(rows) == CHUNK else max(collection.last_added, last)
-            lines = [line for one in rows for line in _lines(one)]
-            door.database.retrying(
-                lambda tx, number=number, lines=lines, mark=mark: values.put(tx, number, lines, mark=mark)  # type: ignore[misc]
-            )
+            for one in rows:
+                mark = one.held.added
+                waiting.add(_lines(one), mark)
+            if len(rows) < CHUNK:
+                # What was given before the look at the collection is there; what came later is met next time.
+                mark = max(collection.last_added, mark)
+                waiting.put(mark)
             done += len(rows)
             if step is not None:
                 step(len(rows))
+        if waiting.rows:
+            waiting.put(mark)
     return done
+
+
+class _Waiting:
+    """Lines of one collection that are not written yet; there are never many."""
+
+    def __init__(self, door: Door, number: int) -> None:
+        self._door, self._number = door, number
+        self._lines: list[Line] = []
+        self.rows = 0
+
+    def add(self, lines: Iterable[Line], mark: int) -> None:
+        """The lines of one row more, the one at the mark."""
+        self._lines += lines
+        self.rows += 1
+        if len(self._lines) >= MOST_LINES or self.rows >= MOST_ROWS:
+            self.put(mark)
+
+    def put(self, mark: int) -> None:
+        """Write them all, as the last ones up to the mark."""
+        self._door.database.retrying(lambda tx: values.put(tx, self._number, self._lines, mark=mark))
+        self._lines, self.rows = [], 0
 
 
 def tend(door: Door, *, at_most: int = 100_000) -> None:
@@ -96,10 +123,12 @@ def tend(door: Door, *, at_most: int = 100_000) -> None:
     catch_up(door, at_most=at_most)
     with door.database.reading() as tx:
         numbers = [one.collection_id for one in catalog.collections(tx)]
+        idle = {number for number in numbers if values.is_swept(tx, number, at_most=SWEPT)}
     for number in numbers:
-        door.database.retrying(
-            lambda tx, number=number: values.sweep(tx, [number], at_most=SWEPT)  # type: ignore[misc]
-        )
+        if number not in idle:
+            door.database.retrying(
+                lambda tx, number=number: values.sweep(tx, [number], at_most=SWEPT)  # type: ignore[misc]
+            )
 
 
 def rows_naming(tx: Tx, text: str, *, at_most: int = AT_ONCE) -> Search:
@@ -118,11 +147,12 @@ def rows_naming(tx: Tx, text: str, *, at_most: int = AT_ONCE) -> Search:
     found: list[Naming] = []
     for number, dates in by_collection.items():
         ids = [row[0] for row in tx.rows(_IDS_AT, places=tx.listed(dates), c=number)]
-        for row in objects.bodies_by_ids(tx, number, ids):
-            named = naming(row.body, wanted)
-            if named:
-                found.append(Naming(row, named))
-    found.sort(key=lambda one: one.row.held.added, reverse=True)
+        for start in range(0, len(ids), CHUNK):
+            for row in objects.bodies_by_ids(tx, number, ids[start : start + CHUNK]):
+                named = naming(row.body, wanted)
+                if named:
+                    found.append(Naming(row.held, named))
+    found.sort(key=lambda one: one.row.added, reverse=True)
     return Search(found, len(places) <= at_most)
 
 
@@ -133,11 +163,19 @@ def ids_naming(door: Door, text: str, *, at_most: int = 100_000) -> list[str]:
         door: The node; the index is made complete first.
         text: As in `rows_naming`.
         at_most: Rows that are looked at.
+
+    Raises:
+        Refused: There are more.
     """
     catch_up(door)
     with door.database.reading() as tx:
         search = rows_naming(tx, text, at_most=at_most)
-    return sorted({one.row.held.stix_id for one in search.rows if one.row.held.is_last})
+    if not search.complete:
+        raise Refused(
+            f"More than {at_most:,} rows may name {text!r}.",
+            remedy="Nothing was changed. Look for a value that fewer have, or name the ids.",
+        )
+    return sorted({one.row.stix_id for one in search.rows if one.row.is_last})
 
 
 def naming(body: bytes, wanted: Iterable[str]) -> tuple[Named, ...]:

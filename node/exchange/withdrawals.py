@@ -70,6 +70,7 @@ _NEWEST = sa.text(
 )
 _ANY = sa.text("select 1 from withdrawal where at > 0 limit 1")
 _LIFT = sa.text("delete from withdrawal where stix_id = :id and kind = 'buried'")
+_FORGET = sa.text("delete from acknowledgement where stix_id = :id")
 _ACKNOWLEDGE = sa.text(
     "insert into acknowledgement (stix_id, partner, at, actor, words)"
     " values (:stix_id, :partner, :at, :actor, :words) on conflict (stix_id, partner) do nothing"
@@ -116,8 +117,12 @@ def newest(tx: Tx, *, limit: int = 1000, before: int = _END_OF_TIME) -> list[Wit
 
 
 def lift(tx: Tx, stix_id: str) -> None:
-    """Let an object that was buried come again; one that is revoked stays so."""
-    tx.run(_LIFT, id=stix_id)
+    """Let an object that was buried come again; one that is revoked stays so.
+
+    What partners said of it goes too: it would answer for the next withdrawal.
+    """
+    if tx.run(_LIFT, id=stix_id):
+        tx.run(_FORGET, id=stix_id)
 
 
 def acknowledge(tx: Tx, rows: Sequence[Acknowledgement]) -> None:

@@ -205,7 +205,9 @@ def retry(tx: Tx, door: Door, names: Sequence[str], *, actor: str, now: int) -> 
     found = [one for one in (quarantine.find(tx, name) for name in names) if one.state == quarantine.WAITING]
     closed, link = _closed(tx, door, first.link, collection, now=now)
     if link is None:
-        return [_untried(one, *closed) for one in found]
+        # What no retry lets in does not wait for the link.
+        never = {one.entry: (one.reason, one.detail) for one in found if one.reason == COMPROMISED}
+        return [_untried(one, *never.get(one.entry, closed)) for one in found]
     asked = [one for one in found if one.reason != COMPROMISED and one.body]
     tried = {one.entry: _untried(one, one.reason, one.detail) for one in found if one not in asked}
     by_epoch: dict[str, list[Entry]] = {}

@@ -232,6 +232,12 @@ def _withdrawn(facts: Facts) -> Decision | None:
 def _type(facts: Facts, terms: Terms) -> Decision | None:
     if facts.companion or type_allowed(terms.types, facts.type, facts.observable):
         return None
+    if facts.type == "marking-definition":
+        return _no(
+            Reason.TYPE_NOT_AGREED,
+            f"A marking-definition goes along with what names it, and by itself not by {_flow(terms)}.",
+            "Nothing has to be done: it goes with the next object that names it, unless the partner has it.",
+        )
     return _no(
         Reason.TYPE_NOT_AGREED,
         f"The type {facts.type} is not among the types of {_flow(terms)}.",

@@ -100,7 +100,7 @@ def recover(
     new_secret: Callable[[], bytes],
     then: Callable[[Tx, Recovery], None] | None = None,
 ) -> Recovery:
-    """Begin a new history if the database went back or is another server; call it at every start.
+    """Begin a new history if the database went back or is another server; call it whenever it is opened.
 
     Args:
         data_dir: The node's data folder, where the marks are.

@@ -60,6 +60,12 @@ _SWEEP = spelled(
     ' and not exists (select 1 from "object" o where o.collection_id = v.collection_id'
     " and o.added = v.added)",
 )
+_ANY_GONE = spelled(
+    "select 1 from object_value v where v.collection_id = :c and not exists"
+    " (select 1 from object o where o.collection_id = v.collection_id and o.added = v.added) limit 1",
+    "select 1 from object_value v where v.collection_id = :c and not exists"
+    ' (select 1 from "object" o where o.collection_id = v.collection_id and o.added = v.added) limit 1',
+)
 _SET_SWEPT = sa.text("update object_value_mark set swept = :swept where collection_id = :c")
 
 
@@ -93,6 +99,19 @@ def hits(tx: Tx, hashes: Iterable[int], *, limit: int) -> list[tuple[int, int]]:
     """(collection, date) of rows that may name one of some values, newest first."""
     found = tx.rows(_HITS, hashes=tx.listed(sorted(set(hashes))), n=limit)
     return list(dict.fromkeys((int(number), int(added)) for number, added in found))
+
+
+def is_swept(tx: Tx, collection_id: int, *, at_most: int) -> bool:
+    """Whether a collection has so few lines that they were looked at, and none is of a row that went.
+
+    Of a larger index it is not known: each turn of `sweep` looks at its next part.
+    """
+    row = tx.row(_SWEPT, c=collection_id)
+    if row is None:
+        return True
+    if int(row[0]) != _FIRST or tx.row(_SLICE, c=collection_id, after=_FIRST, n=at_most - 1) is not None:
+        return False
+    return tx.row(_ANY_GONE, c=collection_id) is None
 
 
 def sweep(tx: Tx, collection_ids: Sequence[int], *, at_most: int) -> bool:

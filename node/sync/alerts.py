@@ -22,7 +22,7 @@ from typing import Protocol
 from node.clock import MICROSECONDS, local_time
 from node.errors import LockHeld, NodeError
 from node.exchange import quotas
-from node.exchange.quotas import REASONS, HeldBack
+from node.exchange.quotas import HeldBack
 from node.sharing.links import Link, PartnerBinding
 from node.store.database import Database, Tx
 from node.sync import alert_book, endings, withdraw
@@ -38,6 +38,7 @@ SETTLE_SECONDS = 900  # after a start, partners are given so long to come back
 CHANNEL_SECONDS = 300  # so long a channel may fail before the others speak of it
 MOST_LINES = 20
 
+_OVER = {"limit": "nothing waits any more", "withdrawal": "nothing is overdue any more"}
 _WORST = {state: number for number, state in enumerate(State)}
 _log = logging.getLogger("stixnode.worker")
 
@@ -286,9 +287,7 @@ def _words(standings: Sequence[LinkStanding]) -> dict[str, str]:
     states: dict[str, set[State]] = defaultdict(set)
     for each in standings:
         states[f"partner:{each.link.partner}"].add(each.health.state)
-    partners = {each.link.partner for each in standings}
-    waited = {f"limit:{name}:{reason}": "nothing waits any more" for name in partners for reason in REASONS}
-    return waited | {
+    return {
         key: "closed here" if found <= {State.PAUSED, State.ENDED} and not found & FAULTS else "works again"
         for key, found in states.items()
     }
@@ -319,7 +318,7 @@ def _serve(desk: Desk, channel: Channel, *, now: Callable[[], int]) -> int:
         if one.key.startswith("notice:"):
             desk.database.retrying(done)
         else:
-            word = seen.words.get(one.key, "works again")
+            word = seen.words.get(one.key) or _OVER.get(one.key.partition(":")[0], "works again")
             text = f"{word}; it was: {one.words}"
             message = Message(Event.OVER, one.key, "over", text, "stixnode status", since=one.since)
             work.append((message, done))

@@ -28,7 +28,7 @@ from node.sync.connection import Answer
 from node.sync.refusals import AskedToWait, printable
 
 MOST_STEPS = 10_000
-MOST_LINES = 1_000_000
+MOST_LINES = 250_000  # of 50,000 that are asked for at once; a single bucket of more were 60 million objects
 MOST_WAITS, LONGEST_PAUSE = 12, 10.0  # seconds
 _LONGEST_ID = 300
 _INT64 = 2**63

@@ -37,6 +37,7 @@ class Why(StrEnum):
     WAITING = "on its way"
     SET_ASIDE = "set aside for a person"
     DISCARDED = "discarded by a person"
+    CORRECTED = "corrected by a person before it was taken"
     REFUSED = "refused"
     VARIANT = "a variant: other content of this version stands here"
     REMOVED = "removed here"
@@ -45,12 +46,13 @@ class Why(StrEnum):
     WITHHELD = "withheld since it was given"
     EARLIER = "of an earlier history, or earlier terms"
     OLDER = "an older version; they list newer ones alone"
-    VANISHED = "no longer listed there; kept here and marked"
+    VANISHED = "no longer listed there; kept here"
 
 
 _REASONS = {
     "set_aside": Why.SET_ASIDE,
     "discarded": Why.DISCARDED,
+    "edited": Why.CORRECTED,
     "refused": Why.REFUSED,
     "removed": Why.REMOVED,
     "variant": Why.VARIANT,

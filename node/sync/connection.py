@@ -300,7 +300,7 @@ class Line:
         what = f"took longer than {self._patience.whole:g} s" if late else _plain(cause)
         return PartnerUnreachable(
             f"{self.partner} gave no usable answer to {where}: {what}.",
-            remedy=f"It is tried again by itself; if it lasts, check the address and call {self.partner}.",
+            remedy=f"It is tried again by itself; what is wrong says: stixnode doctor {self.partner}",
         )
 
 

@@ -43,6 +43,7 @@ class Delivery:
         pause: Waits some seconds; True when the run must end.
         hold: Called before anything is sent, or written but the feed.
         failures: How often in succession the link has failed before this round.
+        last_success: When a round last ended well, in microseconds; None before the first.
     """
 
     door: Door
@@ -55,6 +56,7 @@ class Delivery:
     pause: Callable[[float], bool]
     hold: Hold
     failures: int = 0
+    last_success: int | None = None
 
     @property
     def hurry(self) -> bool:

@@ -2,7 +2,7 @@
 
 Rule    In order of need: what a failure makes meaningless is not looked at, and that is said. Nothing is
         changed on either side; no object leaves but a made-up one, which other software gets only when it
-        was asked for. It ends by itself, in two minutes at most, whatever the partner does.
+        was asked for. It ends by itself, in three minutes at most, whatever the partner does.
 
 Order   way (name, connection, TLS), HTTP, credential, clock, API root; collections, terms, paging; whether
         they reach us, canary; and at all times what our own books say of their visits.
@@ -74,7 +74,7 @@ def examine(case: Case, *, canary: bool = False) -> Iterator[Finding]:
         canary: Also leave an object with other software, where we push to it.
     """
     yield from _agreed(case)
-    yield from look_at_books(case.standings)
+    yield from look_at_books(case.standings, "What fails below says what to do; it is tried again by itself.")
     if case.partner.api_root is None:
         yield skipped(
             "the way there", f"[partner.{case.partner.name}] has no api_root: they carry everything"
@@ -96,8 +96,13 @@ def examine(case: Case, *, canary: bool = False) -> Iterator[Finding]:
         talk.close()
 
 
-def look_at_books(standings: Sequence[LinkStanding]) -> Iterator[Finding]:
-    """What our own books say of each link: when it was last carried, and when they last came."""
+def look_at_books(standings: Sequence[LinkStanding], lasting: str = "") -> Iterator[Finding]:
+    """What our own books say of each link: when it was last carried, and when they last came.
+
+    Args:
+        standings: Of the links.
+        lasting: The fix of a failure that further attempts may mend; else the doctor for that partner.
+    """
     for each in standings:
         link, health = each.link, each.health
         what = f"books {link.flow}/{link.direction}"
@@ -112,7 +117,7 @@ def look_at_books(standings: Sequence[LinkStanding]) -> Iterator[Finding]:
         elif health.state is State.SILENT:
             yield warned(what, text, health.command)
         else:
-            yield failed(what, text, health.command or "stixnode status", "person")
+            yield failed(what, text, health.command or lasting or f"stixnode doctor {link.partner}", "person")
 
 
 def _agreed(case: Case) -> Iterator[Finding]:

@@ -116,8 +116,13 @@ class Talk:
             body: Sent as TAXII JSON.
 
         Raises:
-            PartnerError: As in `Line.exchange`.
+            PartnerError: As in `Line.exchange`, or all this has taken too long.
         """
+        if self.late():
+            raise PartnerUnreachable(
+                f"{self.name} took so long with all before that this is not asked.",
+                remedy=f"Run it again: stixnode doctor {self.name}",
+            )
         headers = {TERMS: link.terms_digest.hex()} if link is not None and self.own_kind else {}
         return self.line.exchange(method, url, headers=headers, params=params, body=body)
 

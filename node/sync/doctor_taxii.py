@@ -198,6 +198,10 @@ def _no_collection(talk: Talk, link: Link, what: str, cause: PartnerError) -> Fi
     wanted = talk.remotes[link.name]
     if status != 404:
         return trouble(talk, what, cause)
+    if talk.own_kind:
+        text = f"there is no collection {wanted} for us"
+        fix = f"See the terms below: {talk.name} shows us what its agreement file names, read at its start."
+        return failed(what, text, f"{fix} If the terms are the same, ask it for the collection {link.flow}.")
     shown = _shown(talk)
     if not shown:
         text = f"there is no collection {wanted} for us, nor any other"

@@ -8,13 +8,19 @@ Rule    An object is done when the status says so or, failing that, the manifest
         nothing more in the round, and neither is any once the link is closed: what is known by then is
         settled, and a failure that could not be looked up counts as unknown.
 
+        What was taken may be lost there, by a restore or a collection made anew, and nothing would tell.
+        So the first round of each day, and every one while the link fails, looks up the last that the
+        partner took. Nothing is offered again for it: that is `reconcile --repair`, a person's decision.
+
 Reads   the feed; writes through `exchange.feeds`
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Collection, Sequence
 
+from node.clock import MICROSECONDS
 from node.errors import PartnerError, PartnerRefused
 from node.exchange import egress, feed_rows
 from node.exchange.egress import Item
@@ -30,6 +36,8 @@ MOST_UNKNOWN = 1000
 _POLLS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 _IDS_AT_ONCE = 25
 _SAMPLE = 10
+_LAST_TAKEN, _LOOKED_BACK_DAYS = 20, 30  # older than that, it may have been erased there lawfully
+_DAY = 86_400 * MICROSECONDS
 _MOST_PAGES = 100
 
 
@@ -44,8 +52,15 @@ def deliver(delivery: Delivery) -> None:
         )
         return
     with delivery.door.database.reading() as tx:
-        if not feed_rows.to_send(tx, delivery.link.name, 1):
-            return
+        taken = _last_taken(tx, delivery) if _is_to_look(delivery) else set()
+        some = bool(feed_rows.to_send(tx, delivery.link.name, 1))
+    if some:
+        _deliver_all(delivery)
+    if taken and not delivery.report.ended:
+        _look_for(delivery, taken)
+
+
+def _deliver_all(delivery: Delivery) -> None:
     delivery.hold()
     tried: set[Key] = set()
     bytes_tried = 0
@@ -64,6 +79,41 @@ def deliver(delivery: Delivery) -> None:
             f"{delivery.link.partner} has not confirmed {len(tried)} objects.",
             "They are looked up and offered again in the next round.",
         )
+
+
+def _is_to_look(delivery: Delivery) -> bool:
+    """Whether it is the first round of a day, of which each link has its own beginning, or the link fails."""
+    if delivery.failures or delivery.last_success is None:
+        return delivery.failures > 0
+    shift = hashlib.sha256(delivery.link.name.encode()).digest()[0] * _DAY // 256
+    return (delivery.now() + shift) // _DAY != (delivery.last_success + shift) // _DAY
+
+
+def _last_taken(tx: Tx, delivery: Delivery) -> set[str]:
+    since = delivery.now() - _LOOKED_BACK_DAYS * _DAY
+    rows = feed_rows.latest(tx, delivery.link.name, since, _LAST_TAKEN)
+    return {row.stix_id for row in rows if row.state == feed_rows.SETTLED}
+
+
+def _look_for(delivery: Delivery, taken: Collection[str]) -> None:
+    """End the round with a fault if most of what the partner took last is not there any more."""
+    try:
+        page = delivery.client.manifest_page(delivery.remote, ids=sorted(taken), next=None, limit=1000)
+    except AskedToWait as cause:
+        delivery.report.error = cause
+        return
+    except PartnerError:
+        return  # a manifest that is refused says nothing
+    there = {record.stix_id for record in page.records} & set(taken)
+    if page.more or len(there) * 2 >= len(taken):
+        return
+    link = delivery.link.name
+    delivery.report.stop(
+        Stop.UNCONFIRMED,
+        f"{delivery.link.partner} took {len(taken)} objects last, and {len(taken) - len(there)} of them are"
+        f" not there any more: its collection was made anew, put back or emptied.",
+        f"Run: stixnode reconcile {link}; with --repair what is missing goes again.",
+    )
 
 
 def _next(delivery: Delivery, tried: set[Key], bytes_tried: int) -> list[Item]:

@@ -1,8 +1,8 @@
 """Who holds a lease: a name that tells others on this machine whether its process still lives.
 
 Rule    A holder is gone only if that is certain: its name says that it ran on this machine since it was
-        started, among the processes that we see, and no process of its number and start is there. Of
-        anybody else nothing is known, and its lease ends by itself.
+        started, among the processes that we see, and no process of its number and start is there, shown or
+        hidden. Of anybody else nothing is known, and its lease ends by itself.
 
 Reads   /proc; where there is none, nobody is ever known to be gone
 """
@@ -37,7 +37,8 @@ def is_gone(name: str) -> bool:
     found = _NAME.fullmatch(name)
     if found is None or found[3] != _place():
         return False
-    return _started(int(found[1])) != int(found[2])
+    started = _started(int(found[1]))
+    return not _lives(int(found[1])) if started is None else started != int(found[2])
 
 
 def _place() -> str:
@@ -50,13 +51,24 @@ def _place() -> str:
     return hashlib.sha256(f"{boot.strip()} {seen}".encode()).hexdigest()[:12]
 
 
-def _started(pid: int) -> int:
-    """When a living process began, in ticks since the machine did; 0 if there is none."""
+def _lives(pid: int) -> bool:
+    """Whether there is a process of a number, also where `/proc` hides those of other users."""
+    try:
+        os.kill(pid, 0)  # no signal is sent
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def _started(pid: int) -> int | None:
+    """When a process began, in ticks since the machine did; 0 if it has ended, None if none is seen."""
     try:
         # The name of the program stands in brackets and may hold anything.
         fields = (_PROCESSES / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
         state, *rest = fields.rsplit(")", 1)[1].split()
         ended = state in "ZX" and len(os.listdir(_PROCESSES / str(pid) / "task")) <= 1
     except (OSError, IndexError):
-        return 0
+        return None
     return 0 if ended else int(rest[18])

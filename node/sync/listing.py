@@ -5,6 +5,11 @@ Rule    One way to walk, whether the pages are stored (`pull`) or only shown (`p
         tie, cut or omit its dates, and never end. What cannot go forward stops and says so
         (`reliability.md` H1 to H4).
 
+        Other software has no epoch by which we could see that a collection was made anew or put back.
+        But each round asks from a little before the bookmark, so it shows what we read last as well: where
+        that is gone, we list from the start. And once a day we look through all of it, for what came
+        in behind the bookmark: a clock that was set back, a date that was given before a late commit.
+
 Reads   nothing but the partner's pages; what is written is its taker's.
 """
 
@@ -33,6 +38,8 @@ MOST_OBJECTS = 10_000
 _EMPTY_PAGES = 3
 _MOST_WHILE_AHEAD = 4 * 1024 * 1024  # a larger page is stored alone: two at once would be too much memory
 _MOST_LISTINGS = 2
+LOOK_AGAIN_SECONDS = 24 * 3600
+GONE_SECONDS = 6 * 3600  # a server whose dates mean something else would be listed whole in each round
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,9 @@ class Listing:
         known_epoch: The partner's epoch as noted with the link; "" before the first.
         report: Told how far the walk came and why it ended.
         pages: Where pages come from.
+        listed_at: When the partner was last listed from its start.
+        overlapping: What is listed may be known, and then nothing of it is written.
+        looking_again: All of it is listed once more, and the bookmark stays where it is.
     """
 
     link: Link
@@ -74,10 +84,12 @@ class Listing:
     bookmark: Bookmark | None
     known_epoch: str
     started: int
+    listed_at: int
     report: PullReport
     pages: Ahead[Cursor, FetchedPage]
     position: str | None = None
     overlapping: bool = False
+    looking_again: bool = False
     size: int = 0
     empty: int = 0
     fell_back: bool = False
@@ -98,11 +110,13 @@ class Taker:
         take: Given each page in turn; it may end the walk by stopping its report.
         history: Told the partner's epoch when it is a new one, and whether the listing starts again.
         ahead: Whether the next page may be asked for while this one is taken.
+        looked: Told that the partner is looked through again from the start.
     """
 
     take: Callable[[Listing, FetchedPage], None]
     history: Callable[[Listing, str, bool], None]
     ahead: Callable[[Listing], bool]
+    looked: Callable[[Listing], None] = lambda _run: None
 
 
 def open_listing(
@@ -120,7 +134,7 @@ def open_listing(
             remedy=f"Run: stixnode collection add {link.collection}",
         )
     state = links.state(tx, link.name)
-    bookmark = bookmarks.read(tx, link.name)
+    bookmark, moment = bookmarks.read(tx, link.name), now()
 
     def fetch(cursor: Cursor) -> FetchedPage:
         return client.objects_page(
@@ -139,7 +153,8 @@ def open_listing(
         collection=collection,
         bookmark=bookmark,
         known_epoch="" if state is None else state.partner_epoch,
-        started=now(),
+        started=moment,
+        listed_at=moment if bookmark is None else bookmark.listed_at,
         report=report,
         pages=Ahead(fetch, client.interrupt),
     )
@@ -152,9 +167,14 @@ def start(run: Listing) -> Cursor:
         run.report.listed_again = "what we take by this link has changed"
         bookmark = run.bookmark = None
     if bookmark is None:
+        run.listed_at = run.started
         return Cursor(None, None, limit)
-    run.position = run.report.bookmark = bookmark.added_after
+    run.report.bookmark = bookmark.added_after
     run.overlapping = not run.ours
+    if run.overlapping and _is_past(run, LOOK_AGAIN_SECONDS):
+        run.looking_again = True
+        return Cursor(None, None, limit)
+    run.position = bookmark.added_after
     return Cursor(_asked(run, bookmark.added_after), None, limit)
 
 
@@ -186,7 +206,7 @@ def step(run: Listing, cursor: Cursor, taker: Taker) -> Cursor | None:
     run.size += page.size
     if run.ours and not same_terms(run.report, run.link, page):
         return None
-    if run.ours and _other_history(run, page, taker):
+    if (run.ours and _other_history(run, page, taker)) or _is_made_anew(run, page, taker):
         return Cursor(None, None, run.limits.page_objects)
     onward = _onward(run, cursor, page)
     if onward is not None and page.bodies and page.size <= _MOST_WHILE_AHEAD and taker.ahead(run):
@@ -194,6 +214,32 @@ def step(run: Listing, cursor: Cursor, taker: Taker) -> Cursor | None:
     if page.bodies:
         taker.take(run, page)
     return None if run.report.stopped else onward
+
+
+def _is_past(run: Listing, seconds: int) -> bool:
+    return run.started - run.listed_at >= seconds * MICROSECONDS
+
+
+def _is_made_anew(run: Listing, page: FetchedPage, taker: Taker) -> bool:
+    """Whether what we read last is not there any more, so that the listing must start again."""
+    bookmark = run.bookmark
+    if not run.overlapping or bookmark is None or run.report.pages > 1:
+        return False
+    if run.looking_again:
+        run.listed_at = run.started
+        taker.looked(run)
+        return False
+    if page.bodies or page.more:
+        gone = page.first is not None and bookmarks.is_later(page.first, bookmark.added_after)
+    else:
+        gone = True
+    if not gone or not _is_past(run, GONE_SECONDS):
+        return False
+    taker.history(run, page.epoch, True)
+    run.report.listed_again = "what we read last is not at the partner any more"
+    run.bookmark = run.position = run.report.bookmark = None
+    run.listed_at, run.overlapping = run.started, False
+    return True
 
 
 def _asked(run: Listing, text: str) -> str:

@@ -60,7 +60,8 @@ def stop_if_closed(tx: Tx, report: Ended, link: Link, collection: Collection, *,
     """Whether a round must end: its link is paused or not in force, or our clock is in doubt."""
     why = egress.closed_reason(tx, link, collection, now=now)
     if why is not None:
-        report.stop(Stop.CLOSED, why, "Nothing crosses by this link until then. See: stixnode status")
+        opens = f"what a person closed opens with: stixnode resume {link.partner}"
+        report.stop(Stop.CLOSED, why, f"Nothing crosses while that lasts; {opens}")
     return why is not None
 
 

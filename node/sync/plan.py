@@ -171,7 +171,11 @@ def plan_file(door: Door, link: Link, parts: Iterable[Sequence[bytes]], *, now: 
         tally = quotas.Tally()
         results: list[Result] = []
         for part in bodies:
-            report = ingress.admit(tx, door, collection, part, source, arrival_id=0, now=now, tally=tally)
+            try:
+                report = ingress.admit(tx, door, collection, part, source, arrival_id=0, now=now, tally=tally)
+            except fullness.QuarantineFull as cause:
+                found.error, found.complete = _full(tx, link, cause), False
+                break
             results += report.results
         if incoming:
             raise _Undone([_arriving(link, one) for one in results], tally)
@@ -185,8 +189,6 @@ def plan_file(door: Door, link: Link, parts: Iterable[Sequence[bytes]], *, now: 
         door.database.retrying(work)
     except _Undone as undone:
         found.steps = undone.steps
-    except fullness.QuarantineFull as cause:
-        found.error, found.complete = cause, False
     return found
 
 
@@ -325,6 +327,12 @@ class _Show:
             self.waiting += aside
             self.found.steps += undone.steps
             self.tally = undone.tally
+
+
+def _full(tx: Tx, link: Link, cause: NodeError) -> NodeError:
+    """What is said of a quarantine that is full, or would be: what was admitted so far is undone later."""
+    waiting, most = fullness.load(tx, link.partner).objects, link.stricter.max_quarantine_objects
+    return _would_be_full(link, waiting) if most and waiting >= most else cause
 
 
 def _would_be_full(link: Link, waiting: int) -> NodeError:

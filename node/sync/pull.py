@@ -14,7 +14,7 @@ Reads   link states, bookmarks; writes through `exchange.ingress`, bookmarks, `e
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from node.errors import InvalidObject, LockHeld, NodeError
 from node.exchange import history, ingress, ledger, links
@@ -65,7 +65,7 @@ def pull(
         with door.database.reading() as tx:
             run = listing.open_listing(tx, link, client, report, now=now, limits=limits or Limits())
         store = _Store(door, hold, run.bookmark)
-        taker = listing.Taker(store.take, store.history, lambda run: not _closed(door, run))
+        taker = listing.Taker(store.take, store.history, lambda run: not _closed(door, run), store.looked)
         cursor: listing.Cursor | None = listing.start(run)
         try:
             while cursor is not None and not _closed(door, run):
@@ -107,6 +107,13 @@ class _Store:
                 bookmarks.forget(tx, run.link.name)
 
         self.door.database.retrying(work)
+
+    def looked(self, run: Listing) -> None:
+        """Note at its beginning that the partner is looked through again: if a page fails, it waits a day."""
+        assert run.bookmark is not None
+        mark = run.bookmark = replace(run.bookmark, listed_at=run.listed_at)
+        self._begin(run)
+        self.door.database.retrying(lambda tx: bookmarks.advance(tx, run.link.name, mark))
 
     def take(self, run: Listing, page: FetchedPage) -> None:
         """Store one page with everything that belongs to it; nothing once the link is closed."""
@@ -165,7 +172,7 @@ def _mark_after(run: Listing, page: FetchedPage, moment: int) -> Bookmark | None
         return None
     if run.bookmark is not None and not bookmarks.is_later(page.last, run.bookmark.added_after):
         return None
-    return Bookmark(page.last, page.epoch, run.link.policy_digest, moment)
+    return Bookmark(page.last, page.epoch, run.link.policy_digest, moment, run.listed_at)
 
 
 def _all_known(door: Door, run: Listing, page: FetchedPage) -> bool:

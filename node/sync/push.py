@@ -81,6 +81,8 @@ def _begin(
             )
         stop_if_closed(tx, report, link, collection, now=now())
         state = links.state(tx, link.name)
-    headers, failures = headers_of(collection, link), 0 if state is None else state.failures
-    remote = link.remote or collection.id
-    return Delivery(door, link, client, now, remote, headers, report, pause, hold, failures)
+    headers, remote = headers_of(collection, link), link.remote or collection.id
+    delivery = Delivery(door, link, client, now, remote, headers, report, pause, hold)
+    if state is not None:
+        delivery.failures, delivery.last_success = state.failures, state.last_success
+    return delivery

@@ -260,7 +260,8 @@ def _first(books: Books, link: Link) -> Asked:
             raise
         raise PartnerRefused(
             f"{link.partner} tells no books of this flow: {cause.problem}",
-            remedy=f"Ask {link.partner} whether we are of kind stixnode in its config.toml, and its version.",
+            remedy=f"See whether it lets us in: stixnode doctor {link.partner}; if so, ask it whether we are"
+            " of kind stixnode in its config.toml, and its version.",
             http_status=404,
         ) from cause
     if not asked.header.epoch:

@@ -31,11 +31,12 @@ from node.sync.comparing import Compared, Finding, Group, Why, agreed, explained
 ROWS = 10_000
 PAGE = 1_000
 MOST_PAGES = 20_000
-MOST_RECORDS = 2_000_000
+MOST_RECORDS = 1_000_000
 MOST_SECONDS = 1_800
 VANISHED_PERCENT = 20
 _EMPTY_PAGES = 3
 _IDS_AT_ONCE = 1_000
+_LONGEST_ID, _LONGEST_DATE = 300, 40
 # Servers print microseconds, milliseconds or seconds of what was written finer.
 _UNITS = (1, 1_000, 1_000_000, 1_000_000_000)
 
@@ -54,12 +55,13 @@ class Seen:
 
 
 class Listed:
-    """Which versions a manifest names, found by id."""
+    """Which versions a manifest names, found by id; what can be no id is passed over, however long it is."""
 
     def __init__(self, records: Iterable[ManifestRecord]) -> None:
         self.records: dict[str, dict[int | None, str]] = {}
         for one in records:
-            self.records.setdefault(one.stix_id, {})[one.version] = one.date_added
+            if 0 < len(one.stix_id) <= _LONGEST_ID and one.stix_id.isprintable():
+                self.records.setdefault(one.stix_id, {})[one.version] = one.date_added[:_LONGEST_DATE]
 
     def has(self, key: Key) -> bool:
         """Whether a version of ours is named; by its id alone, where one of them has no instant."""
@@ -105,15 +107,17 @@ def compare(
             f"{link.partner} does not let us read its collection {remote}, so nobody can see what it has.",
             remedy=f"Ask {link.partner} for the right to read it.",
         )
+    # Before the manifest: rounds go on while it is read, and what they carry meanwhile is on its way.
     with door.database.reading() as tx:
-        bookmark = bookmarks.read(tx, link.name)  # before the manifest: what comes meanwhile is on its way
+        bookmark = bookmarks.read(tx, link.name)
+    began, under_way = now(), _under_way(door, link)
     listed = Listed(_walked(link, client, remote, now=now, closed=closed))
     seen = Seen(Compared("manifest"))
     if link.direction == "out":
-        for given in _given(door, link, listed):
+        for given in _given(door, link, listed, under_way):
             seen.compared.add(given)
     else:
-        _received(door, link, collection, listed, bookmark, seen, now=now())
+        _received(door, link, collection, listed, bookmark, seen, began=began, now=now())
     return seen
 
 
@@ -156,7 +160,22 @@ def _onward(page: ManifestPage, after: str | None) -> tuple[str | None, str | No
     return None, bookmarks.earlier(dates[-1]) if dates else None
 
 
-def _given(door: Door, link: Link, listed: Listed) -> Iterator[Finding | None]:
+def _under_way(door: Door, link: Link) -> Callable[[Line], bool]:
+    """Whether a row of the feed, as it stands later, was not there yet, or not confirmed, just now."""
+    waiting: set[int] = set()  # by their positions: a row that is offered anew moves behind the last
+    place: Place | None = START if link.direction == "out" else None
+    last = START.at
+    while place is not None:
+        with door.database.reading() as tx:
+            lines, place = books_told.given(tx, link.name, place, ROWS)
+        waiting.update(line.at for line in lines if line.word in (Word.WAITING, Word.GIVEN))
+        last = lines[-1].at if lines else last
+    return lambda line: line.at > last or line.at in waiting
+
+
+def _given(
+    door: Door, link: Link, listed: Listed, under_way: Callable[[Line], bool]
+) -> Iterator[Finding | None]:
     place: Place | None = START
     while place is not None:
         with door.database.reading() as tx:
@@ -168,7 +187,7 @@ def _given(door: Door, link: Link, listed: Listed) -> Iterator[Finding | None]:
             if there or line.word in (Word.REFUSED, Word.SET_ASIDE, Word.WAITING):
                 refused = line.word in (Word.REFUSED, Word.SET_ASIDE)
                 yield None if there and refused else agreed(line, withheld)
-            elif line.word is Word.GIVEN:
+            elif line.word is Word.GIVEN or (line.word is Word.CONFIRMED and under_way(line)):
                 yield explained(line.key, Why.WAITING, line.at)
             elif line.word is Word.CONFIRMED:
                 older = listed.has_newer(line.key)
@@ -184,6 +203,7 @@ def _received(
     bookmark: Bookmark | None,
     seen: Seen,
     *,
+    began: int,
     now: int,
 ) -> None:
     known: dict[str, set[int]] = {}
@@ -197,7 +217,9 @@ def _received(
             known.setdefault(line.key.stix_id, set()).add(line.key.version if line.key.spec_version else 0)
             plain = line.word is Word.TAKEN and not line.reason
             standing += plain
-            if plain and not listed.has(line.key):
+            if plain and line.at > began and not listed.has(line.key):
+                seen.compared.add(explained(line.key, Why.WAITING, line.at))
+            elif plain and not listed.has(line.key):
                 gone.append(line)
             else:
                 seen.compared.add(_one_received(line, listed))

@@ -194,8 +194,8 @@ def _word(report: Report) -> str:
     return "unreachable" if isinstance(error, PartnerUnreachable) else "error"
 
 
-def _enter(tx: Tx, report: Report, run: Run) -> None:
-    history.enter(tx, run)
+def _enter(tx: Tx, report: Report, run: Run, *, well_at: int = 0) -> None:
+    history.enter(tx, run, well_at=well_at)
     if isinstance(report, PushReport):
         history.count(tx, run.link, {"unconfirmed": report.uncounted}, now=run.ended)
 
@@ -214,6 +214,6 @@ def _note(door: Door, link: Link, report: Report, run: Run, *, now: int) -> None
         seconds = wait_after(link.name, failures, asked)
         error = report.detail if report.error is None else report.error.problem
         links.note_failure(tx, link.name, now=now, error=error, next_try=now + int(seconds * MICROSECONDS))
-        _enter(tx, report, run)
+        _enter(tx, report, run, well_at=0 if state is None else state.last_success or 0)
 
     door.database.retrying(failure if report.unfinished else success)

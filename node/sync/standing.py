@@ -196,7 +196,7 @@ def _closed(tx: Tx, link: Link, collection: Collection, state: LinkState, *, now
     if link.paused:
         return Closed("paused = true in config.toml")
     if state.paused and state.pause_reason == links.NEW:
-        return Closed("new; nothing crosses yet", f"stixnode plan {link.partner}, then resume")
+        return Closed("new; nothing crosses yet", f"stixnode plan {link.partner}")
     if state.paused:
         lost = WENT_BACK in state.pause_reason
         text = state.pause_reason or "stopped here"

@@ -18,8 +18,9 @@ from node.sharing.links import Link, PartnerBinding
 from node.store.database import Tx
 
 DEFAULT_HOURS = 24
-NEWEST = 1_000
-"""Withdrawals that are looked at for `status`; older ones are in `withdraw list`."""
+NEWEST = 100_000
+"""Withdrawals that are looked at for `status`."""
+AT_ONCE = 1_000
 
 _HOUR = 3_600 * MICROSECONDS
 
@@ -59,15 +60,15 @@ def overdue(tx: Tx, links: Sequence[Link], partners: Sequence[PartnerBinding], *
         partners: For what the agreements promise.
         now: Microseconds.
     """
-    chosen = withdrawals.newest(tx, limit=NEWEST)
-    if not chosen:
-        return []
     hours = hours_of(partners)
+    shortest = min([*hours.values(), DEFAULT_HOURS]) * _HOUR
+    chosen = [one for one in withdrawals.newest(tx, limit=NEWEST) if now - one.at >= shortest]
     late: dict[str, dict[str, int]] = {}
-    for one in acknowledging.standings(tx, links, chosen):
-        for told in one.told:
-            if is_overdue(told, one.withdrawal.at, hours, now=now):
-                late.setdefault(told.partner, {})[told.stix_id] = one.withdrawal.at
+    for start in range(0, len(chosen), AT_ONCE):
+        for one in acknowledging.standings(tx, links, chosen[start : start + AT_ONCE]):
+            for told in one.told:
+                if is_overdue(told, one.withdrawal.at, hours, now=now):
+                    late.setdefault(told.partner, {})[told.stix_id] = one.withdrawal.at
     return [Overdue(partner, len(ids), min(ids.values())) for partner, ids in sorted(late.items())]
 
 

@@ -35,7 +35,7 @@ class Size:
 
 
 FULL = Size(every=1, rounds=15, posts=10, parsed=20_000, starts=5, pages=50)
-QUICK = Size(every=30, rounds=1, posts=1, parsed=100, starts=1, pages=2)
+QUICK = Size(every=120, rounds=1, posts=1, parsed=100, starts=1, pages=2)
 
 
 def main() -> None:

@@ -34,14 +34,18 @@ def _command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "node", "demo", *map(str, arguments)]
 
 
-def _environment(place: Path) -> dict[str, str]:
-    return {**os.environ, "TMPDIR": str(place)}
+def _environment(place: Path, **more: str) -> dict[str, str]:
+    return {**os.environ, "TMPDIR": str(place), **more}
 
 
-def _demo(place: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+def _demo(place: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     place.mkdir(exist_ok=True)
     return subprocess.run(
-        _command(*arguments), capture_output=True, text=True, timeout=100, env=_environment(place)
+        _command(*arguments),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env=_environment(place, **environment),
     )
 
 
@@ -104,16 +108,28 @@ def test_the_kept_nodes_are_sound_and_their_secrets_are_their_owners_alone(kept)
         assert [file.name for file in secrets if file.stat().st_mode & 0o077] == []
 
 
-def test_everything_is_removed_and_stopped_at_the_end(tmp_path):
-    done = _demo(tmp_path / "tmp", "--json")
+@pytest.fixture(scope="module")
+def gone(tmp_path_factory):
+    """A demonstration in JSON whose nodes do not stay, where it was, and what was still running after it."""
+    place = tmp_path_factory.mktemp("gone") / "tmp"
+    foreign = {
+        "STIXNODE_CONFIG": "/nowhere/config.toml",
+        "STIXNODE_TOKEN": "sn_of_somebody_else",
+        "STIXNODE_DATABASE__URL": "sqlite:///elsewhere.db",
+    }
+    return _demo(place, "--json", **foreign), place, _still_running(place)
+
+
+def test_everything_is_removed_and_stopped_at_the_end(gone):
+    done, place, still_running = gone
 
     assert done.returncode == 0, done.stderr
-    assert list((tmp_path / "tmp").iterdir()) == []
-    assert _still_running(tmp_path) == []
+    assert list(place.iterdir()) == []
+    assert still_running == []
 
 
-def test_json_lines_carry_the_numbers_and_the_verdict(tmp_path):
-    done = _demo(tmp_path / "tmp", "--json")
+def test_json_lines_carry_the_numbers_and_the_verdict(gone):
+    done, _, _ = gone
 
     crossings = _lines(done, "crossing")
     assert {(one["from"], one["to"]) for one in crossings} == {("north", "south"), ("south", "north")}
@@ -122,6 +138,12 @@ def test_json_lines_carry_the_numbers_and_the_verdict(tmp_path):
         assert one["held"] == one["theirs"] + one["withheld"] + one["permitted"]
         assert one["permitted"] == one["arrived"] + one["explained"] + one["missing"]
     assert _lines(done, "summary") == [{"type": "summary", "converged": True, "second_round": 0, "exit": 0}]
+
+
+def test_the_settings_of_another_node_do_not_reach_the_demonstration(gone):
+    done, _, _ = gone
+
+    assert _lines(done, "summary")[0]["converged"], done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -143,16 +165,6 @@ def test_an_interrupted_demonstration_stops_and_removes_everything(tmp_path, num
     assert out.splitlines()[-1] == "converged: no; interrupted"
     assert list(place.iterdir()) == []
     assert _still_running(tmp_path) == []
-
-
-def test_the_settings_of_another_node_do_not_reach_the_demonstration(tmp_path, monkeypatch):
-    monkeypatch.setenv("STIXNODE_CONFIG", "/nowhere/config.toml")
-    monkeypatch.setenv("STIXNODE_TOKEN", "sn_of_somebody_else")
-    monkeypatch.setenv("STIXNODE_DATABASE__URL", "sqlite:///elsewhere.db")
-
-    done = _demo(tmp_path / "tmp")
-
-    assert done.stdout.splitlines()[-1] == VERDICT, done.stderr
 
 
 def test_a_folder_that_is_not_empty_is_refused(tmp_path):

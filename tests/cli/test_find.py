@@ -106,6 +106,7 @@ def test_what_is_not_here_is_said_plainly_and_ends_with_0(desk: Desk):
         answer = desk.run("find", what)
         assert (answer.code, said in answer.out) == (0, True), answer.out
     assert desk.run("find", "nothing.example", "--json").summary["objects"] == 0
+    assert desk.run("find", " ").code == 2
 
 
 def test_an_entry_of_the_quarantine_is_found_by_its_name(desk: Desk):

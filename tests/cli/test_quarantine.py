@@ -176,6 +176,7 @@ class TestAcceptAndDiscard:
 
         assert (answer.code, answer.of("decided")[0]["outcome"]) == (0, "stored")
         assert "put in by south" in desk.run("explain", CLAIMED).out
+        assert "Held here is this very text: " in desk.run("quarantine", "show", entry).out
         with desk.open() as node, node.database.reading() as tx:
             leaf = next(one for one in log.leaves(tx, limit=5) if one.act == "quarantine.accept")
         assert (leaf.actor, leaf.details["reason"]) == ("person:op", "asked them")

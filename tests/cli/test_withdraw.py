@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 
 from node.cli import withdraw as command
 from node.cli.standing import standing
-from node.exchange import feed_rows
+from node.exchange import feed_rows, withdrawals
+from node.exchange.withdrawals import Withdrawal
 from node.store.database import Tx
 from node.sync import withdraw as owed
 from tests.cli.desk import Desk, a_bundle, fetched_by_south, moment, old_indicator
-from tests.support.builders import NORTH_ID, an_id, an_ipv4
+from tests.support.builders import LATER, NORTH_ID, an_id, an_indicator, an_ipv4
 
 ID = an_id("indicator", "one")
 OUT = "south/indicators/out"
@@ -104,6 +106,17 @@ def test_an_acknowledgement_that_is_overdue_needs_a_person(north: Desk, later: i
     assert [each.command for each in found.needs if "acknowledged" in each.text] == needs
 
 
+def test_what_is_overdue_is_looked_for_among_all_and_not_among_the_newest(north: Desk):
+    as_op(north, "withdraw", ID, "--yes", *WHY)
+    fresh = Withdrawal(an_id("indicator", "two"), moment(), "revoked", "person:op", "wrong", "")
+    with north.open() as node, node.database.writing() as tx:
+        tx.run(sa.text("update withdrawal set at = at - :hours"), hours=25 * HOUR)
+        withdrawals.put(tx, [fresh])
+    late = north.run("withdraw", "list", "--overdue", "--limit", "1", "--json")
+
+    assert (late.code, [each["id"] for each in late.of("withdrawal")]) == (7, [ID])
+
+
 def test_the_agreement_says_how_soon_it_is_overdue(desk: Desk):
     desk.with_partner(promises={"acknowledge_withdrawal_hours": 4})
 
@@ -147,6 +160,16 @@ def test_objects_are_named_by_a_value(north: Desk):
     assert [each["id"].split("--")[0] for each in done.of("object")] == ["ipv4-addr"]
 
 
+def test_what_was_corrected_since_is_not_withdrawn_by_its_old_value(north: Desk):
+    pattern = "[domain-name:value = '{}.example']"
+    was = an_indicator("x", tlp="green", author=NORTH_ID, pattern=pattern.format("wrong"))
+    now = an_indicator("x", tlp="green", author=NORTH_ID, modified=LATER, pattern=pattern.format("right"))
+    north.run("import", "indicators", "-", stdin=a_bundle(was, now))
+
+    assert as_op(north, "withdraw", "--value", "wrong.example", "--dry-run").code == 2
+    assert as_op(north, "withdraw", "--value", "right.example", "--dry-run").code == 0
+
+
 def test_a_link_that_carries_no_notes_is_named_before(north: Desk):
     north.run("import", "indicators", "-", stdin=a_bundle(an_ipv4(tlp="green")))
     north.run("sync")
@@ -155,6 +178,9 @@ def test_a_link_that_carries_no_notes_is_named_before(north: Desk):
     shown = as_op(north, "withdraw", address, "--dry-run").out
 
     assert f"{OUT} carries no notes" in shown
+
+    as_op(north, "withdraw", address, "--reason", "wrong", "--yes")
+    assert "cannot go: the flow carries no notes" in north.run("withdraw", "list").out
 
 
 def test_the_same_command_again_finds_nothing_left_to_do(north: Desk):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from typing import Literal
 
 import pytest
 
 from node.exchange import compromise, ingress, quarantine, worklist
 from node.exchange.compromise import Suspect
+from node.exchange.ingress import Source
+from node.store import catalog
 from node.store.database import Database
 from tests.support.agreements import a_flow, a_party
 from tests.support.builders import LATER, SOUTH_ID, an_id, an_indicator
@@ -48,6 +51,27 @@ def test_without_the_moment_everything_would_go(north: Node):
     north.bring(NEWER, by=IN)
 
     assert take_out(north, since).out == {"indicators": 2}
+
+
+def a_page(node: Node, body: bytes, *, arrival: int | None, kind: Literal["pull", "retry"]) -> int:
+    """One page of a pull that takes several, or what a person lets in meanwhile; its arrival."""
+    source, now = Source(kind, "worker", node.link(IN)), node.moment()
+    with node.database.writing() as tx:
+        collection = catalog.lock(tx, node.collection().collection_id)
+        return ingress.admit(
+            tx, node.door, collection, [body], source, arrival_id=arrival, now=now
+        ).arrival_id
+
+
+def test_of_a_long_pull_goes_what_came_since_whatever_else_came_by_the_link(north: Node):
+    pull = a_page(north, OTHER, arrival=None, kind="pull")
+    a_page(north, an_indicator("third", tlp="green", author=SOUTH_ID), arrival=None, kind="retry")
+    since = north.moment()
+    a_page(north, THEIRS, arrival=pull, kind="pull")
+    take_out(north, since)
+
+    assert waiting(north) == [(ID, "compromised")]
+    assert (len(north.held(ID)), len(north.held(an_id("indicator", "other")))) == (0, 1)
 
 
 def test_an_older_version_becomes_last_again_at_a_new_date(north: Node):

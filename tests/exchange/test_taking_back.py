@@ -166,6 +166,29 @@ def test_what_was_buried_comes_again_after_undelete(north: Node):
     assert north.bring(an_ipv4(tlp="green")) == ["stored"]
 
 
+def test_a_word_about_what_was_let_come_again_says_nothing_of_the_next_withdrawal(north: Node):
+    north.bring(an_ipv4(tlp="green"))
+    withdraw(north, IP)
+    said = withdrawals.Acknowledgement(IP, "south", north.moment(), "person:op", "called")
+    with north.database.writing() as tx:
+        withdrawals.acknowledge(tx, [said])
+        removal.undelete(tx, IP, actor="person:op", now=north.moment())
+    with north.database.reading() as tx:
+        assert withdrawals.acknowledged(tx, [IP]) == {}
+
+
+def test_a_word_about_what_is_revoked_stays(north: Node):
+    hand_over(north, feed_rows.SETTLED)
+    withdraw(north, ID)
+    with north.database.writing() as tx:
+        withdrawals.acknowledge(
+            tx, [withdrawals.Acknowledgement(ID, "south", north.moment(), "person:op", "called")]
+        )
+        withdrawals.lift(tx, ID)
+    with north.database.reading() as tx:
+        assert len(withdrawals.acknowledged(tx, [ID])) == 1
+
+
 def test_ours_is_buried_when_asked_for(north: Node):
     north.bring(OURS)
     withdraw(north, ID, bury=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
+from node.errors import Refused
 from node.exchange import removal, retention, value_index
 from node.exchange.egress import Versions
 from node.exchange.value_index import catch_up, ids_naming, naming, rows_naming
@@ -98,7 +99,7 @@ def as_found(node: Node) -> dict[str, set[tuple[int, int]]]:
 
 
 def _place(one: value_index.Naming) -> tuple[int, int]:
-    return one.row.held.collection_id, one.row.held.added
+    return one.row.collection_id, one.row.added
 
 
 def lines(node: Node) -> int:
@@ -223,7 +224,60 @@ def test_only_so_many_rows_are_looked_at_and_it_says_so(sqlite_database):
 
     assert (len(few.rows), few.complete) == (7, False)
     assert (len(all_of_them.rows), all_of_them.complete) == (8, True)
-    assert few.rows[0].row.held.stix_id == an_id("indicator", 7)
+    assert few.rows[0].row.stix_id == an_id("indicator", 7)
+
+
+def test_objects_of_many_values_are_written_in_small_transactions(database, monkeypatch):
+    """H35: a partner whose objects name two thousand values each fills neither memory nor one commit."""
+    node = a_node(database)
+    node.bring(*(an_indicator(number, pattern=a_pattern(random.Random(number))) for number in range(8)))
+    each = len(_LINES(_first_row(node)))
+    put, written = values.put, []
+
+    def counted(tx, number, lines, *, mark):
+        written.append(len(lines))
+        put(tx, number, lines, mark=mark)
+
+    monkeypatch.setattr(values, "put", counted)
+    monkeypatch.setattr(value_index, "MOST_LINES", each + 1)
+
+    assert as_found(node) == as_it_is(node)
+    assert len(written) >= 4
+    assert max(written) <= 3 * each
+
+
+def _first_row(node: Node) -> objects.HeldBody:
+    with node.database.reading() as tx:
+        return objects.all_after(tx, node.collection().collection_id, -1, 1)[0]
+
+
+def test_nothing_is_written_where_nothing_came_or_went(database, monkeypatch):
+    node = a_node(database)
+    node.bring(*(an_indicator(number) for number in range(3)))
+    value_index.tend(node.door)
+    sweep, swept = values.sweep, []
+    monkeypatch.setattr(
+        values,
+        "sweep",
+        lambda tx, numbers, *, at_most: swept.append(numbers) or sweep(tx, numbers, at_most=at_most),
+    )
+    value_index.tend(node.door)
+    quiet = len(swept)
+    node.remove(an_id("indicator", 1))
+    value_index.tend(node.door)
+    value_index.tend(node.door)
+
+    assert (quiet, len(swept)) == (0, 1)
+    assert as_found(node) == as_it_is(node)
+
+
+def test_a_search_that_is_cut_short_is_no_list_to_act_on(sqlite_database):
+    node = a_node(sqlite_database)
+    node.bring(*(an_indicator(number, pattern="[a:b = 'common']") for number in range(4)))
+
+    assert len(ids_naming(node.door, "common", at_most=4)) == 4
+    with pytest.raises(Refused):
+        ids_naming(node.door, "common", at_most=3)
 
 
 def test_an_id_is_named_by_its_newest_version(sqlite_database):

@@ -8,7 +8,8 @@ import pytest
 
 from node.audit import log
 from node.errors import InvalidObject, UsageError
-from node.exchange import feeds, ledger, links, quarantine, situation, worklist
+from node.exchange import compromise, feeds, ledger, links, quarantine, situation, worklist
+from node.exchange.compromise import Suspect
 from node.exchange.quarantine import Entry
 from node.exchange.worklist import Tried
 from node.sharing.links import Link
@@ -26,6 +27,7 @@ from tests.support.nodes import IN, OUT, Node, a_node, digest_of
 ID = an_id("indicator")
 BAD = an_indicator(tlp="green", author=SOUTH_ID, confidence="high")
 GOOD = an_indicator(tlp="green", author=SOUTH_ID, confidence=80)
+PLANTED = an_indicator(tlp="green", author=SOUTH_ID, description="planted")
 AMBER = an_indicator(tlp="amber")
 WEST = "west/indicators/out"
 
@@ -61,6 +63,12 @@ def to_west(node: Node) -> Link:
     """A link by which north may pass on to west what south brings."""
     link = node.link(OUT)
     return replace(link, name=WEST, partner="west", granted_by=(("south", "indicators"),))
+
+
+def compromised(node: Node, since: int) -> None:
+    compromise.take_out(
+        node.door, Suspect("south", since), actor="os:op", now=node.moment, step=lambda _: None
+    )
 
 
 def offered_to_west(node: Node) -> set[bytes]:
@@ -113,6 +121,13 @@ class TestRetry:
             links.set_paused(tx, "south", paused=True, reason="stopped by person:eve", now=north.now)
         assert [each.reason for each in tried(north, entry.entry)] == ["link_closed"]
         assert entry_of(north).reason == "above_ceiling"
+
+    def test_what_no_retry_lets_in_does_not_wait_for_the_link(self, north: Node):
+        entry = aside(north, AMBER)
+        with north.database.writing() as tx:
+            quarantine.wait_for(tx, entry.entry, reason="compromised", detail="stopped")
+            links.set_paused(tx, "south", paused=True, reason="compromised", now=north.now)
+        assert [each.reason for each in tried(north, entry.entry)] == ["compromised"]
 
     def test_what_waits_no_more_is_passed_over(self, north: Node):
         entry = aside(north, AMBER)
@@ -239,6 +254,29 @@ class TestEdit:
             planted.setattr(ledger, "EDITED", "")
             correct(north)
         assert offered_to_west(north) == {digest_of(GOOD)}
+
+    def test_no_partner_gets_it_after_it_was_taken_out_and_let_in_again(self, north: Node):
+        since = north.moment()
+        aside(north)
+        correct(north)
+        compromised(north, since)
+        assert north.held(ID) == []
+        with north.database.writing() as tx:
+            (entry,) = quarantine.entries(tx)
+            how = {"actor": "person:eve", "reason": "seen", "now": north.moment()}
+            worklist.accept(tx, north.door, entry.entry, **how)
+        assert north.digests(ID) == {digest_of(GOOD)}
+        assert (offered_to_west(north), north.reasons(ID, WEST)) == (set(), ["edited_here"])
+
+    def test_no_partner_gets_it_after_it_stands_again_in_place_of_another_text(self, north: Node):
+        aside(north)
+        correct(north)
+        since = north.moment()
+        north.bring(PLANTED, by=IN)
+        assert north.digests(ID) == {digest_of(PLANTED)}
+        compromised(north, since)
+        assert north.digests(ID) == {digest_of(GOOD)}
+        assert (offered_to_west(north), north.reasons(ID, WEST)) == (set(), ["edited_here"])
 
     def test_what_the_partner_sends_itself_goes_on(self, north: Node):
         aside(north)

@@ -5,4 +5,4 @@ from __future__ import annotations
 import os
 
 # In the suite a sample; each failing one is shortened and printed with its seed.
-HISTORIES = int(os.environ.get("HISTORIES", "100"))
+HISTORIES = int(os.environ.get("HISTORIES", "50"))

@@ -50,7 +50,7 @@ def bookmark_before_the_objects(stack: ExitStack) -> None:
 @fault
 def bookmark_of_our_own_clock(stack: ExitStack) -> None:
     def mark(run: Any, page: Any, moment: int) -> Bookmark:
-        return Bookmark(taxii_time(moment), page.epoch, run.link.policy_digest, moment)
+        return Bookmark(taxii_time(moment), page.epoch, run.link.policy_digest, moment, run.listed_at)
 
     put(stack, pulling, "_mark_after", mark)
 

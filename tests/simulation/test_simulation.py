@@ -43,7 +43,7 @@ def test_seeds_that_once_failed_converge(seed: int):
 
 
 def test_the_same_seed_is_the_same_history_twice_and_in_another_process():
-    seeds = (0, 3, 26, 61)
+    seeds = (3, 61)
     here = [run(drawn(seed)).digest for seed in seeds]
     again = [run(drawn(seed)).digest for seed in reversed(seeds)][::-1]
     code = f"{DIGESTS}print(*(run(drawn(seed)).digest for seed in {seeds}))"

@@ -67,11 +67,13 @@ DIFFERENCES = (
 @pytest.fixture(scope="module")
 def verdicts():
     """By name of the mutation: refused at `schema`, at `full`, and by the validator."""
-    # Loaded here alone: it takes more than a second. Its schema files are read once and not for each object.
+    # Loaded here alone: it takes more than a second. Its schema files are read, and searched for what they
+    # refer to, once and not for each object.
     engine, options = import_module("stix2validator.validator"), import_module("stix2validator.util")
     with pytest.MonkeyPatch.context() as patch:
         for name in ("find_schema", "retrieve_from_filesystem"):
             patch.setattr(engine, name, functools.cache(getattr(engine, name)))
+        patch.setattr(engine, "Registry", _remembering(engine.Registry))
         return {
             name: (
                 _refused(value, "schema"),
@@ -80,6 +82,23 @@ def verdicts():
             )
             for name, value in mutations()
         }
+
+
+def _remembering(make):
+    """What gives the validator its registry of schemas, with all that was ever asked of that folder."""
+    known = {}
+
+    def registry(retrieve):
+        folder = retrieve.keywords["schema_dir"]
+
+        def retrieved(uri):
+            found = retrieve(uri)
+            known[folder] = known[folder].with_resource(uri, found).crawl()
+            return found
+
+        return known.setdefault(folder, make(retrieve=retrieved))
+
+    return registry
 
 
 def _refused(value, level):

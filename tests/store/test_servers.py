@@ -1,4 +1,4 @@
-"""node/store/servers.py: a connection to another server than at first is refused, with all that builds on it."""
+"""node/store/servers.py: a connection to another server than at first is refused, and all that follows."""
 
 from contextlib import closing
 

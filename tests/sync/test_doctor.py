@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from node import clock
 from node.config import load_settings
 from node.exchange import feed_rows, links
+from node.sync import doctor_talk
 from node.taxii.reach import EXTENSION
 from tests.support.builders import an_indicator
 from tests.support.doctor_cases import a_case, a_case_of, answering, failures, looked
@@ -57,6 +59,18 @@ def test_the_look_leaves_our_own_books_as_they_are(north, west):
     looked(a_case(north))
 
     assert {name: north.count(name) for name in before} == before
+
+
+def test_a_partner_that_takes_its_time_with_each_answer_is_not_asked_for_ever(north, west, monkeypatch):
+    """Each request has its deadline, and so have all together: also those of the paging of one flow."""
+    west.hold(*(an_indicator(each, tlp="green") for each in range(12)))
+    passed = iter(range(0, 100_000, 19))
+    monkeypatch.setattr(doctor_talk, "time", SimpleNamespace(monotonic=lambda: float(next(passed))))
+
+    found = looked(a_case(north))
+
+    assert len(west.requests) <= doctor_talk.WHOLE_SECONDS / 19
+    assert any("took so long" in each.text for each in found.values())
 
 
 # --- each fault has its fix
@@ -293,6 +307,15 @@ def test_an_address_that_is_not_ours_is_a_warning(pair):
     found = looked(a_case_of(pair.north, our_url="https://elsewhere.example"))["they reach us"]
 
     assert (found.mark, "https://north.example/api/" in found.text) == ("warn", True)
+
+
+def test_a_collection_that_a_stixnode_does_not_show_leads_to_the_terms_and_not_to_another_id(pair):
+    pair.south.restart(an_exchange_text(flow_collection="sightings"))
+
+    found = looked(a_case_of(pair.north))["rights indicators/out"]
+
+    assert (found.mark, "their_ids" in found.fix) == ("FAIL", False)
+    assert "See the terms below" in found.fix
 
 
 def test_the_paging_of_our_own_kind_is_read_without_being_given_anything(two_sqlite_databases, tmp_path):

@@ -85,3 +85,22 @@ def test_the_lease_of_a_killed_holder_is_taken_at_once(database, another):
         assert ours.hold()
     with lease(database, "partner:south", "anybody", now=lambda: NOON):
         pass
+
+
+@pytest.mark.parametrize("shown", ["nothing", "a locked folder"])
+def test_who_lives_and_is_hidden_from_us_is_not_gone(tmp_path, monkeypatch, another, shown):
+    """As under `hidepid` or systemd's ProtectProc, which hide the processes of other users."""
+    process, name = another
+    (tmp_path / "sys/kernel/random").mkdir(parents=True)
+    (tmp_path / "sys/kernel/random/boot_id").write_bytes(
+        (holders._PROCESSES / "sys/kernel/random/boot_id").read_bytes()
+    )
+    (tmp_path / "self/ns").mkdir(parents=True)
+    (tmp_path / "self/ns/pid").symlink_to((holders._PROCESSES / "self/ns/pid").readlink())
+    if shown == "a locked folder":
+        (tmp_path / name.split(":")[1].split(".")[0]).mkdir()
+    monkeypatch.setattr(holders, "_PROCESSES", tmp_path)
+    assert not holders.is_gone(name)
+    process.kill()
+    process.wait()
+    assert holders.is_gone(name)

@@ -159,7 +159,10 @@ def test_what_is_planned_is_what_happens(two_databases, tmp_path, carry, narrow)
     scene = Scene(two_databases, tmp_path, carry)
     examples = itertools.count()
 
-    @settings(max_examples=14, suppress_health_check=list(HealthCheck))
+    # Each costs half a second on PostgreSQL, where the same code runs the same statements.
+    number = 14 if two_databases[0].dialect == "sqlite" else 6
+
+    @settings(max_examples=number, suppress_health_check=list(HealthCheck))
     @given(ACTS)
     def every(acts):
         scene.prefix = f"example {next(examples)}"
@@ -172,15 +175,16 @@ AN_AUTHOR_IN_ANOTHER_WINDOW = [
     *(("indicator", n, "green", CENTRE, False) for n in range(NAMES)),
     *(("malware", n, "green", CENTRE, False) for n in range(NAMES)),
     ("desk", None),
+    ("desk", "clear"),
 ]
 
 
-def test_control_a_preview_that_keeps_the_last_word_differs(
+def test_control_a_preview_that_forgets_its_earlier_windows_differs(
     two_sqlite_databases, tmp_path, narrow, monkeypatch
 ):
-    """PEER-32: an organisation that goes with what names it is withheld by its own right, a window later."""
+    """PEER-32: an organisation goes in all its versions with what a window before let go in its name."""
     scene = Scene(two_sqlite_databases, tmp_path, BOTH_PUSH)
-    monkeypatch.setattr(previewing, "_merge", lambda found, more: found.update(more))
+    monkeypatch.setattr(previewing._Past, "add", lambda _self, _ids, _decided: None)
     for act in AN_AUTHOR_IN_ANOTHER_WINDOW:
         scene.act(act)
     planned = {(step.stix_id, step.digest) for step in scene.planned().steps if step.goes}

@@ -80,6 +80,15 @@ def test_a_plan_ends_where_the_quarantine_would_be_full(sqlite_database, floodin
     assert (found.complete, type(found.error)) == (False, type(report.error))
 
 
+def test_a_plan_of_a_file_ends_there_too_and_keeps_what_it_saw(database, flooding):
+    north = braked(database, flooding, max_new_in_per_day=1, max_quarantine_objects=4)
+    parts = [THEIRS[:3], THEIRS[3:6], THEIRS[6:9], THEIRS[9:]]
+    found = plan_file(north.door, north.link("in"), parts, now=north.clock())
+
+    assert Counter(step.outcome for step in found.steps) == {"stored": 1, "quarantined": 5}
+    assert (found.complete, "would wait in quarantine" in found.error.problem) == (False, True)
+
+
 def test_a_plan_says_how_the_partner_stands_today(database, flooding):
     north = braked(database, flooding, max_new_in_per_day=50)
     pulled(north)

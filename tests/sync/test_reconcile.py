@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import sqlalchemy as sa
 
 from node.errors import PartnerRefused, Refused
-from node.exchange import feed_rows, ingress, links
+from node.exchange import feed_rows, ingress, links, quarantine, worklist
 from node.exchange.egress import Versions
 from node.store import catalog
 from node.sync import reconcile as reconciling
@@ -168,6 +170,23 @@ def test_what_is_set_aside_there_is_explained(two_sqlite_databases, tmp_path, ca
         assert found.compared.explained == {Why.SET_ASIDE: 1}
         assert differing(found) == []
         assert found.compared.same == 30
+
+
+@carriers
+def test_what_a_person_there_corrected_is_not_told_to_who_brought_the_original(
+    two_databases, tmp_path, carry
+):
+    """Decision 21: the giver learns that its own text was set aside, and nothing of the one that is held."""
+    pair = exchanged(two_databases, tmp_path, carry, more=[NAMES_SOUTH])
+    body = json.dumps(json.loads(NAMES_SOUTH) | {"description": "corrected"}).encode()
+    with pair.south.database.writing() as tx:
+        (entry,) = quarantine.entries(tx)
+        how = {"actor": "person:eve", "reason": "by phone", "now": pair.clock()}
+        assert worklist.edit(tx, pair.south.door, entry.entry, body, **how).outcome == "stored"
+    giver, receiver = both(pair)
+    assert differing(giver) == differing(receiver) == []
+    assert giver.compared.explained == {Why.SET_ASIDE: 1}
+    assert receiver.compared.explained == {Why.CORRECTED: 1}
 
 
 def test_what_is_offered_and_not_fetched_yet_is_on_its_way(two_sqlite_databases, tmp_path):

@@ -11,13 +11,14 @@ import sqlalchemy as sa
 from node.errors import PartnerUnreachable, Refused
 from node.exchange import vanished
 from node.sync import reconcile as reconciling
+from node.sync import reconcile_manifest
 from node.sync.comparing import Group, Why
 from node.sync.explain import explain
 from node.sync.pull import pull
 from node.sync.push import push
 from tests.support.builders import LATER, an_id, an_indicator, an_ipv4
 from tests.support.medallion_server import PASSWORD, USER, medallion_server
-from tests.support.partner import COLLECTION, Canned, a_receiver
+from tests.support.partner import COLLECTION, Canned, Held, a_receiver
 
 FINE = "2026-11-20T09:00:00.123456Z"
 
@@ -211,3 +212,56 @@ def test_medallion_is_compared_by_its_manifest(sqlite_database, west, tmp_path):
         with north.database.writing() as tx:
             tx.run(sa.text('delete from "object" where stix_id = :id'), id=an_id("indicator", 2))
         assert differing(of(north, "in")) == [(Group.ONLY_THERE, an_id("indicator", 2), True)]
+
+
+def meanwhile(monkeypatch, act):
+    """Do something after the last page of the manifest has come, as the worker's own round does."""
+    walked = reconcile_manifest._walked
+
+    def walk(*args, **kwargs):
+        yield from walked(*args, **kwargs)
+        act()
+
+    monkeypatch.setattr(reconcile_manifest, "_walked", walk)
+
+
+def test_what_was_fetched_while_the_manifest_was_read_has_not_vanished(north, west, monkeypatch):
+    west.hold(*some(10))
+    pulled(north)
+
+    def act():
+        north.clock.now += 1
+        west.hold(an_indicator("new"))
+        pulled(north)
+
+    meanwhile(monkeypatch, act)
+    found = of(north, "in")
+    assert (differing(found), found.held, north.count("vanished")) == ([], "", 0)
+    assert found.compared.explained == {Why.WAITING: 1}
+
+
+def test_what_was_pushed_while_the_manifest_was_read_is_not_lost(north, west, monkeypatch):
+    north.bring(*some(4, tlp="green"))
+    pushed(north)
+    north.bring(an_indicator("before", tlp="green"))
+
+    def act():
+        north.clock.now += 1
+        north.bring(an_indicator("after", tlp="green"))
+        pushed(north)
+
+    meanwhile(monkeypatch, act)
+    found = of(north, "out")
+    assert (found.compared.same, differing(found)) == (4, [])
+    assert found.compared.explained == {Why.WAITING: 2}
+
+
+def test_words_of_a_manifest_that_can_be_no_id_are_neither_kept_nor_shown(north, west):
+    """Two million of any length would not fit into memory, and some would write on our terminal."""
+    west.hold(*some(3))
+    pulled(north)
+    at = west.held[0].added
+    names = ["x" * 301, "indicator--\x1b[2J", ""]
+    west.held += [Held(at, name, FINE, b"{}") for name in names]
+    found = of(north, "in")
+    assert (found.compared.same, differing(found)) == (3, [])

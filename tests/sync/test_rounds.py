@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from node.exchange import links
+from node.exchange import history, links
 from node.sync import rounds
 from node.sync.reports import PassiveReport, ServeReport, Stop
 from tests.support.agreements import a_link
@@ -57,6 +57,33 @@ def test_a_failed_round_is_tried_again_later_and_later(north, west):
     assert state_of(north).failures == 12
     carry(north)
     assert (state_of(north).failures, state_of(north).next_try) == (0, None)
+
+
+def test_two_outages_with_good_rounds_between_are_two_runs_of_the_history(north, west):
+    """Quiet rounds enter nothing, and one row would say that the partner was away all the time between."""
+    for _ in range(2):
+        west.answer_next(Canned(503), Canned(503))
+        carry(north)
+        north.clock.now += 7_200 * SECOND
+        carry(north)  # still the same outage
+        north.clock.now += 60 * SECOND
+        carry(north)
+        assert state_of(north).failures == 0
+        north.clock.now += 86_400 * SECOND
+    with north.database.reading() as tx:
+        found = history.runs(tx, [north.link("in").name])
+    assert [(one.reason, one.times) for one in found] == [("unreachable", 2)] * 2
+
+
+def test_a_link_that_comes_and_goes_within_an_hour_does_not_fill_the_history(north, west):
+    for _ in range(5):
+        west.answer_next(Canned(503))
+        for _ in range(2):
+            carry(north)
+            north.clock.now += 60 * SECOND
+    with north.database.reading() as tx:
+        (found,) = history.runs(tx, [north.link("in").name])
+    assert found.times == 5
 
 
 def test_retry_after_is_obeyed(north, west):

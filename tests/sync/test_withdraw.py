@@ -7,6 +7,7 @@ import pytest
 from node.exchange import acknowledging, taking_back, withdrawals
 from node.exchange.acknowledging import Told
 from node.exchange.taking_back import Order
+from node.exchange.withdrawals import Withdrawal
 from node.sync import own_kind, withdraw
 from tests.support.builders import NORTH_ID, an_id, an_indicator, an_ipv4
 from tests.support.two_nodes import BOTH_PULL, BOTH_PUSH, TYPES, Centre, two_nodes
@@ -110,6 +111,24 @@ def test_what_was_not_given_yet_is_not_given_any_more(pair):
     pair.round()
 
     assert fresh not in pair.south.bodies()
+
+
+@pytest.mark.parametrize("pair", [BOTH_PULL], indirect=True)
+def test_many_later_withdrawals_hide_none_that_is_overdue(pair, monkeypatch):
+    monkeypatch.setattr(withdraw, "AT_ONCE", 100)
+    take_back(pair.north, ID)
+    at = pair.clock.now + 1
+    more = [
+        Withdrawal(an_id("indicator", n), at + n, "revoked", "person:op", "wrong", "") for n in range(1_001)
+    ]
+    with pair.north.database.writing() as tx:
+        withdrawals.put(tx, more)
+    with pair.north.database.reading() as tx:
+        found = withdraw.overdue(
+            tx, pair.north.door.links, pair.north.settings.partners, now=pair.clock.now + 25 * HOUR
+        )
+
+    assert [(one.partner, one.objects) for one in found] == [("south", 1)]
 
 
 @pytest.mark.parametrize("pair", [BOTH_PULL], indirect=True)

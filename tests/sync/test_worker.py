@@ -204,7 +204,7 @@ def _taken(database, now: int) -> bool:
 
 
 def _until(done: Callable[[], bool]) -> bool:
-    for _ in range(1000):
+    for _ in range(3_000):
         if done():
             return True
         time.sleep(0.01)

@@ -203,6 +203,17 @@ def test_what_it_has_not_fetched_is_told_as_its_manifest_does(quick):
     assert {stix_id: one["date_added"] for stix_id, one in lines(south, GIVEN).items()} == dates
 
 
+def test_what_may_not_go_any_more_is_not_named_to_who_begins_in_the_middle_either(quick):
+    """A place of one's own making skips no judging; nobody has advanced the feed since."""
+    south = quick.partner()
+    quick.admit(OURS[:2])
+    assert set(lines(south, GIVEN)) == {an_id("indicator", "ours 0"), an_id("indicator", "ours 1")}
+    quick.admit([an_indicator("ours 1", tlp="red", author=NORTH_ID, modified=LATER)])
+    place = books._token(books_told.Place(0))
+    told = south.get(GIVEN, buckets=ALL, next=place).json
+    assert [one["id"] for one in told["lines"]] == [an_id("indicator", "ours 0")]
+
+
 def test_while_rows_wait_to_be_judged_nothing_is_named(quick, monkeypatch):
     south = quick.partner()
     quick.admit(OURS[:2])
