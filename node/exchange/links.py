@@ -21,13 +21,13 @@ NEW = "new; nothing crosses before `stixnode resume`"
 
 _COLUMNS = (
     "name, partner, paused, pause_reason, partner_epoch, last_try, last_success, last_new, next_try,"
-    " failures, last_error, since"
+    " failures, last_error, since, other_terms"
 )
 _ALL = sa.text(f"select {_COLUMNS} from link order by name")
 _ONE = sa.text(f"select {_COLUMNS} from link where name = :name")
 _NEW = sa.text(
-    "insert into link (name, partner, paused, pause_reason, partner_epoch, failures, last_error)"
-    " values (:name, :partner, :paused, :reason, '', 0, '') on conflict (name) do nothing"
+    "insert into link (name, partner, paused, pause_reason, partner_epoch, failures, last_error, other_terms)"
+    " values (:name, :partner, :paused, :reason, '', 0, '', '') on conflict (name) do nothing"
 )
 _PAUSE = sa.text(
     "update link set paused = :paused, pause_reason = :reason, since = :now where partner = :partner"
@@ -42,6 +42,7 @@ _FAILURE = sa.text(
     "update link set last_try = :now, failures = failures + 1, last_error = :error, next_try = :next_try"
     " where name = :name"
 )
+_TERMS = sa.text("update link set other_terms = :terms where name = :name and other_terms <> :terms")
 _EPOCH = sa.text("update link set partner_epoch = :epoch where name = :name")
 _FORGET_BROUGHT = sa.text("update link set partner_epoch = '' where partner = :partner and name like '%/in'")
 
@@ -49,7 +50,8 @@ _FORGET_BROUGHT = sa.text("update link set partner_epoch = '' where partner = :p
 class LinkState(NamedTuple):
     """One link's state; moments in microseconds, None where it never happened.
 
-    `since` is when it was last opened or closed.
+    `since` is when it was last opened or closed; `other_terms` the digest by which the partner last came and
+    was refused.
     """
 
     name: str
@@ -64,6 +66,7 @@ class LinkState(NamedTuple):
     failures: int
     last_error: str
     since: int | None = None
+    other_terms: str = ""
 
 
 def ensure(tx: Tx, links: Iterable[Link]) -> list[str]:
@@ -107,6 +110,11 @@ def note_success(tx: Tx, name: str, *, now: int, new: bool) -> None:
 def note_failure(tx: Tx, name: str, *, now: int, error: str, next_try: int | None) -> None:
     """A round failed; when the next attempt is due."""
     tx.run(_FAILURE, name=name, now=now, error=error[:500], next_try=next_try)
+
+
+def note_other_terms(tx: Tx, name: str, terms: str) -> None:
+    """The partner came by other terms than ours; "" when it goes by ours again."""
+    tx.run(_TERMS, name=name, terms=terms)
 
 
 def note_partner_epoch(tx: Tx, name: str, epoch: str) -> bool:

@@ -76,6 +76,7 @@ link = Table(
     number("failures"),
     text("last_error"),
     big("since", empty=True),  # when a person or the node itself last opened or closed it
+    text("other_terms"),  # digest of the terms by which the partner last came, if they are not ours; else ""
 )
 # In which hours a link had something new: what is usual for it at this time of the week.
 # Written by exchange/activity.py.

@@ -47,6 +47,11 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (re.compile(r"answered .* with 403\b"), "it says no (403)", "call the duty desk of {partner}"),
     (re.compile(r"does not let us (read|write)"), "we lack the right", "stixnode agreement show {agreement}"),
     (re.compile(r"answered .* with (\d{3})\b"), "it answers {0}", ""),
+    (
+        re.compile(r"CERTIFICATE_VERIFY_FAILED"),
+        "we do not accept its certificate",
+        "stixnode doctor {partner}",
+    ),
     (re.compile(r"gave no usable answer"), "it gives no usable answer", ""),
     (re.compile(r"The quarantine of \S+ is full"), FULL, "stixnode quarantine list {partner}"),
 )
@@ -96,6 +101,7 @@ class Facts:
         has_account: Whether the partner could come, where it is the one who carries.
         last_poll: When the partner last asked for this collection.
         oldest_waiting: When what waits longest was offered; asked for only where it matters.
+        other_terms: It came by other terms of the agreement and was refused.
         full: Nothing more of the partner's is taken that would have to wait in quarantine.
         hours: Hours since 1970 -> objects that were new in it, of the last nine weeks.
     """
@@ -120,6 +126,7 @@ class Facts:
     last_poll: int | None = None
     waiting: int = 0
     oldest_waiting: int | None = None
+    other_terms: bool = False
     full: bool = False
     hours: Mapping[int, int] = field(default_factory=dict)
 
@@ -262,6 +269,9 @@ def _visited(facts: Facts, now: int) -> Health:
         return Health(
             State.FAILING, text, "", f"stixnode account add {facts.partner} --partner {facts.partner}"
         )
+    if facts.other_terms:
+        text = f"the terms differ: {facts.partner} came by others, and nothing crosses"
+        return Health(State.FAILING, text, "", f"stixnode agreement show {facts.agreement}", True)
     if not facts.outgoing:
         if facts.full:
             return Health(State.FAILING, FULL, "", f"stixnode quarantine list {facts.partner}", True)

@@ -139,6 +139,7 @@ def _link(tx: Tx, link: Link, seen: _Seen, *, now: int, count: bool) -> LinkStan
         last_poll=None if visit is None else visit.last_poll,
         waiting=waiting,
         oldest_waiting=oldest,
+        other_terms=state.other_terms not in ("", link.terms_digest.hex()),
         full=not ours and not outgoing and bool(fullness.full(tx, link)),
         hours=_hours(tx, link, last_new, now=now),
     )

@@ -121,7 +121,7 @@ def _asked_of(here: Visit, name: str, side: str) -> tuple[Link, Collection, Told
         raise NotFound
     link = links[0]
     said = exchange_headers.told(request.headers, link)
-    exchange_headers.refuse_other_terms(said, (link,))
+    exchange_headers.refuse_other_terms(here, said, (link,))
     carry(exchange_headers.shown(right.collection, link))
     rights.refuse_closed(here.tx, link, right.collection, now=here.now)
     return link, right.collection, said

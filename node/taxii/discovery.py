@@ -75,7 +75,7 @@ def get_collection(name: str) -> Response:
         about = [link for link in (right.inlet, right.feed, *right.links) if link is not None]
         if about:
             said = exchange_headers.told(request.headers, about[0])
-            link = exchange_headers.refuse_other_terms(said, about)
+            link = exchange_headers.refuse_other_terms(here, said, about)
             if link is right.inlet:
                 exchange_headers.note_epoch(here, link, said)
             carry(exchange_headers.shown(right.collection, link))

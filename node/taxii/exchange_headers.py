@@ -36,6 +36,7 @@ TERMS = "X-Exchange-Terms"
 BATCH = "X-Exchange-Batch"
 HAVE = "X-Exchange-Have"
 
+_DIGEST = 64  # letters of a digest
 _EPOCH_TEXT = re.compile(r"[!-~]{1,200}")
 _BATCH_TEXT = re.compile(r"([0-9]{1,18});([0-9]{1,18})", re.ASCII)
 
@@ -82,10 +83,11 @@ def told(headers: Headers, link: Link | None) -> Told:
     return Told(epoch, terms.lower(), (int(match[1]), int(match[2])))
 
 
-def refuse_other_terms(said: Told, among: Sequence[Link]) -> Link:
-    """The link whose terms the partner goes by.
+def refuse_other_terms(visit: Visit, said: Told, among: Sequence[Link]) -> Link:
+    """The link whose terms the partner goes by; that it goes by others is noted, so that `status` says so.
 
     Args:
+        visit: The request.
         said: From `told`.
         among: The links that the request may be about, the likeliest first; never empty.
 
@@ -97,6 +99,7 @@ def refuse_other_terms(said: Told, among: Sequence[Link]) -> Link:
     for link in among:
         if link.terms_digest.hex() == said.terms:
             return link
+    _note_terms(visit, among, said.terms[:_DIGEST])
     digest = among[0].terms_digest.hex()
     raise RequestRefused(
         f"The two centres go by different terms of the agreement {among[0].terms.agreement}.",
@@ -126,6 +129,8 @@ def note_epoch(visit: Visit, link: Link, said: Told) -> None:
         said: From `told`.
     """
     state = links.state(visit.tx, link.name)
+    if said.terms and state is not None and state.other_terms:
+        _note_terms(visit, (link,), "")
     if not said.epoch or state is None or state.partner_epoch == said.epoch:
         return
 
@@ -134,6 +139,19 @@ def note_epoch(visit: Visit, link: Link, said: Told) -> None:
             feeds.forget(tx, link)
 
     visit.face.door.database.retrying(work)
+
+
+def _note_terms(visit: Visit, among: Sequence[Link], terms: str) -> None:
+    """Note by which terms a partner came; writes only what is new."""
+    known = {link.name: links.state(visit.tx, link.name) for link in among}
+    told = [name for name, state in known.items() if state is not None and state.other_terms != terms]
+
+    def work(tx: Tx) -> None:
+        for name in told:
+            links.note_other_terms(tx, name, terms)
+
+    if told:
+        visit.face.door.database.retrying(work)
 
 
 def note_have(visit: Visit, link: Link, collection: Collection, said: Told) -> None:

@@ -219,7 +219,7 @@ def _greet(here: Visit, right: Right) -> None:
     if right.feed is None:
         return
     said = exchange_headers.told(request.headers, right.feed)
-    exchange_headers.refuse_other_terms(said, (right.feed,))
+    exchange_headers.refuse_other_terms(here, said, (right.feed,))
     exchange_headers.note_epoch(here, right.feed, said)
     exchange_headers.note_have(here, right.feed, right.collection, said)
     carry(exchange_headers.shown(right.collection, right.feed))

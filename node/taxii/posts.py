@@ -61,7 +61,7 @@ def _greet(here: Visit, right: Right) -> Told:
     if right.inlet is None:
         return Told()
     said = exchange_headers.told(request.headers, right.inlet)
-    exchange_headers.refuse_other_terms(said, (right.inlet,))
+    exchange_headers.refuse_other_terms(here, said, (right.inlet,))
     carry(exchange_headers.shown(right.collection, right.inlet))
     return said
 

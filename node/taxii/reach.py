@@ -82,7 +82,7 @@ class Reach:
             if link is None:
                 raise NotFound
             said = exchange_headers.told(request.headers, link)
-            exchange_headers.refuse_other_terms(said, (link,))
+            exchange_headers.refuse_other_terms(here, said, (link,))
             carry(exchange_headers.shown(right.collection, link))
             negotiate()
             if not takes(request.environ.get("CONTENT_TYPE")):

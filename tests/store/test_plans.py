@@ -81,7 +81,7 @@ def fill(database: Database, collection_id: int) -> None:
             [(collection_id, name, name, name, "", "schema", 0, False, name, NOON + 10 * ROWS, 0, 0)],
         )
         objects.insert(tx, rows)
-        tx.insert(schema.link, [(link, "south", False, "", "", None, None, None, None, 0, "", None)])
+        tx.insert(schema.link, [(link, "south", False, "", "", None, None, None, None, 0, "", None, "")])
         tx.insert(schema.account, [(f"{name}-{each}", 4, "[]", "", None, NOON) for each in numbers])
         tx.insert(
             schema.token,

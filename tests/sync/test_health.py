@@ -63,6 +63,8 @@ def failed(**changes: object) -> Facts:
 TABLE = {
     "all works": (PULLED, State.OK, False),
     "nothing new ever": (replace(PULLED, last_new=None), State.IDLE, False),
+    "a partner that fetches came by other terms": (replace(SERVED, other_terms=True), State.FAILING, True),
+    "a partner that brings came by other terms": (replace(BROUGHT, other_terms=True), State.FAILING, True),
     "no round yet": (
         replace(PULLED, last_try=None, last_success=None, last_new=None, opened=NOW - MINUTE),
         State.IDLE,
@@ -160,6 +162,11 @@ def test_the_same_facts_grow_stale_by_time_alone():
         ("The terms of AGR-2026-01 differ: ours 1, theirs 2.", "the terms differ", "stixnode agreement show"),
         ("south answered GET https://s/ with 401 (secret words).", "(401)", "ask south for a new token"),
         ("south answered GET https://s/ with 503 (secret words).", "it answers 503", ""),
+        (
+            "south gave no usable answer: [SSL: CERTIFICATE_VERIFY_FAILED] secret words",
+            "certificate",
+            "stixnode doctor south",
+        ),
         ("secret words", "last worked", ""),
     ],
 )

@@ -196,3 +196,18 @@ def test_control_a_preview_that_forgets_its_earlier_windows_differs(
 def test_an_author_in_another_window_is_planned_to_go(two_sqlite_databases, tmp_path, narrow):
     """PEER-32"""
     check(Scene(two_sqlite_databases, tmp_path, BOTH_PUSH), AN_AUTHOR_IN_ANOTHER_WINDOW)
+
+
+def test_an_older_version_of_an_author_is_planned_with_what_names_it(two_sqlite_databases, tmp_path, narrow):
+    """PEER-32: it was withheld when it came alone, rounds before."""
+    scene = Scene(two_sqlite_databases, tmp_path, BOTH_PUSH)
+    check(scene, [("desk", None)])
+    others = [("indicator", n, "green", None, False) for n in range(3)]
+    check(scene, [*others, ("malware", 0, "green", CENTRE, False), ("desk", "clear")])
+
+
+def test_the_reason_that_is_planned_is_the_one_in_the_books(two_sqlite_databases, tmp_path, narrow):
+    """PEER-32: an unmarked organisation of which a stricter version came later."""
+    scene = Scene(two_sqlite_databases, tmp_path, BOTH_PUSH)
+    check(scene, [("desk", None)])
+    check(scene, [("malware", n, "green", CENTRE, False) for n in range(5)] + [("desk", "amber")])

@@ -251,6 +251,19 @@ def test_terms_that_are_equal_again_let_everything_through(two_databases, tmp_pa
 
 
 @carriers
+def test_who_only_serves_knows_of_different_terms_until_they_are_equal_again(two_databases, tmp_path, carry):
+    pair = two_nodes(two_databases, tmp_path, flow_carry=carry)
+    served = "north/indicators/out" if carry == BOTH_PULL else "north/indicators/in"
+    pair.south.restart(an_exchange_text(flow_carry=carry, flow_keep_days=10))
+    pair.round()
+    told = pair.south.state(served).other_terms
+    assert told == pair.north.door.partner_links("south")[0].terms_digest.hex()
+    pair.south.restart(an_exchange_text(flow_carry=carry))
+    pair.round()
+    assert pair.south.state(served).other_terms == ""
+
+
+@carriers
 def test_a_receiver_that_lost_its_objects_gets_them_again(two_databases, tmp_path, carry):
     pair = two_nodes(two_databases, tmp_path, flow_carry=carry)
     pair.north.bring(*ours("north"))
