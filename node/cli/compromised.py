@@ -26,6 +26,8 @@ def take_out(context: Context, suspect: Suspect, *, dry_run: bool) -> int:
         dry_run: Show, and change nothing.
     """
     out = context.out
+    if not dry_run:
+        compromise.let_pages_end(context.database)
     with context.database.reading() as tx:
         found = compromise.find(tx, suspect)
         rows = [row for one in found for row in one.going]

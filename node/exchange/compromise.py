@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from node.audit import log
@@ -29,7 +30,7 @@ from node.exchange.ingress import Source
 from node.exchange.ledger import Key
 from node.store import catalog, objects, owners
 from node.store.catalog import Collection
-from node.store.database import Tx
+from node.store.database import Database, Tx
 from node.store.objects import Held
 
 COMPROMISED = "compromised"
@@ -89,6 +90,17 @@ def find(tx: Tx, suspect: Suspect) -> list[Found]:
             going = [row for row in rows if key_of(row) not in others]
             found.append(Found(collection, going, [row for row in rows if key_of(row) in others]))
     return found
+
+
+def let_pages_end(database: Database) -> None:
+    """Return when no page is being stored any more that was begun before the partner was closed.
+
+    Whoever stores holds the collection's lock and looks under it whether the link is open.
+    """
+    with database.reading() as tx:
+        collections = catalog.collections(tx)
+    for one in collections:
+        database.retrying(partial(catalog.lock, collection_id=one.collection_id))
 
 
 def take_out(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from typing import Literal
 
 import pytest
@@ -175,3 +176,29 @@ def test_a_run_cut_short_is_finished_by_the_same_command(north: Node, monkeypatc
     left = take_out(north, since).out["indicators"]
 
     assert (0 < left < 5, len(waiting(north))) == (True, 5)
+
+
+def test_a_page_that_is_being_stored_while_the_partner_is_closed_is_waited_for(north: Node):
+    begun, go_on, order = threading.Event(), threading.Event(), []
+
+    def page() -> None:
+        with north.database.writing() as tx:
+            catalog.lock(tx, north.collection().collection_id)
+            begun.set()
+            go_on.wait(30)
+            order.append("stored")
+
+    def wait() -> None:
+        compromise.let_pages_end(north.database)
+        order.append("looked")
+
+    threads = [threading.Thread(target=page), threading.Thread(target=wait)]
+    threads[0].start()
+    begun.wait(30)
+    threads[1].start()
+    threads[1].join(0.2)  # it would have looked by now
+    go_on.set()
+    for each in threads:
+        each.join(30)
+
+    assert order == ["stored", "looked"]
