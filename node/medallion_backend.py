@@ -50,6 +50,7 @@ from node.stix.decoding import decode_kept
 from node.store import catalog
 from node.store.database import Database, Tx
 from node.taxii import cursors, pages, queries, rights, statuses
+from node.taxii import objects as taxii_objects
 from node.taxii.body import cut
 from node.taxii.cursors import Scope
 from node.taxii.discovery import resource_of
@@ -195,24 +196,7 @@ class NodeBackend(Backend):  # type: ignore[misc]  # medallion ships no types
         with self._visit(api_root, collection_id, object_id) as here:
             right = rights.to_delete(here, collection_id)
             query = self._query(asked, self._face.most, queries.ONE)
-            reader = here.reader
-
-        def work(tx: Tx) -> int:
-            collection = catalog.lock(tx, right.collection.collection_id)
-            if not egress.holds(tx, door, collection, object_id, reader=reader):
-                return 0
-            return ingress.remove(
-                tx,
-                door,
-                collection,
-                object_id,
-                versions=query.versions,
-                spec_versions=query.spec_versions,
-                actor=f"account:{self._recipient}",
-                sees=egress.eyes(tx, reader),
-                now=self._face.now(),
-            )
-
+            work = taxii_objects.removing(here, right, object_id, query)
         with _told():
             if not self._database.retrying(work):
                 raise rights.no_object()

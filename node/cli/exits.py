@@ -32,7 +32,7 @@ MEANINGS = {
     NO_ACCESS: "no valid credential, or no right: give another",
     LATER: "not now: network, busy database; nothing is lost, run it again",
     RULE: "an agreement, a limit or a pause says no: ask a person",
-    ATTENTION: "something needs a person (status)",
+    ATTENTION: "something needs a person (status, doctor, withdraw list)",
     PENDING: "changes are pending (plan --detailed-exitcode, reconcile): look at them",
     LOCKED: "another run does the same work: skip this turn",
     BROKEN: "the database went back or is damaged: stop and look",

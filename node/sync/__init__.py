@@ -9,6 +9,9 @@
     worker      rounds of all links, one thread a partner
     leases      one run at a time for a partner, taken when there is something to do
     plan        what a round would do; `explain` says why an object did or did not go
+    reconcile   the books of both sides, or a manifest, compared (`books_asked`, `comparing`)
+    doctor      the whole way to a partner, look by look (`doctor_*`)
+    withdraw    which acknowledgements are overdue
     health      in which state a link is, from the facts that `standing` gathers
     alerts      who must be told of what (`endings`, `alert_book`), and how (`channels`, `alert_messages`)
 

@@ -91,9 +91,17 @@ def delete_object(name: str, object_id: str) -> Response:
     with visit() as here:
         right = rights.to_delete(here, name)
         negotiate()
-        asked = query(queries.ONE)
+        work = removing(here, right, object_id, query(queries.ONE))
     door = here.face.door
-    reader = here.reader
+    if not door.database.retrying(work):
+        raise rights.no_object()
+    ingress.afterwards(door, now=here.face.now())
+    return answer(b"")
+
+
+def removing(here: Visit, right: Right, object_id: str, asked: Query) -> Callable[[Tx], int]:
+    """What removes an object as its account sees it, in a transaction; it answers with the rows that went."""
+    door, reader, account = here.face.door, here.reader, here.principal.account
 
     def work(tx: Tx) -> int:
         collection = catalog.lock(tx, right.collection.collection_id)
@@ -106,15 +114,12 @@ def delete_object(name: str, object_id: str) -> Response:
             object_id,
             versions=asked.versions,
             spec_versions=asked.spec_versions,
-            actor=f"account:{here.principal.account}",
+            actor=f"account:{account}",
             sees=egress.eyes(tx, reader),
             now=here.face.now(),
         )
 
-    if not door.database.retrying(work):
-        raise rights.no_object()
-    ingress.afterwards(door, now=here.face.now())
-    return answer(b"")
+    return work
 
 
 def _served(

@@ -162,6 +162,18 @@ def test_control_a_counter_that_is_left_out_is_noticed(once, monkeypatch, counte
         check(*once)
 
 
+def test_control_a_counter_that_is_never_written_is_noticed(two_sqlite_databases, tmp_path, monkeypatch):
+    count = history.count
+
+    def forgetful(tx, link, counts, *, now):
+        count(tx, link, {name: number for name, number in counts.items() if name != "unconfirmed"}, now=now)
+
+    monkeypatch.setattr(history, "count", forgetful)
+    pair, reports = exchanged(two_sqlite_databases, tmp_path, 1)
+    with pytest.raises(AssertionError):
+        check(pair, reports)
+
+
 def test_every_counter_of_a_report_is_a_counter_of_the_totals():
     push = PushReport("south/indicators/out", **dict.fromkeys((*CONSIDERED, "considered"), 1))
 
